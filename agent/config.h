@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The agent's configuration. A flag beats a DSM_* environment variable, which beats the file
+ * (INI, read with libinih), which beats the default. One list makes all four, --print-config and the
+ * manual.
+ */
+#ifndef DSM_AGENT_CONFIG_H
+#define DSM_AGENT_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_TEXT_BYTES 512
+
+/**
+ * Settings: member (and key; the flag has '-' for '_', the variable is DSM_ and capitals), type (text or
+ * size: bytes with K, M, G, T; or number), default, what it is.
+ */
+#define CONFIG_SETTINGS(X)                                                                         \
+    X(node, text, "", "this node's name, as in its certificate")                                   \
+    X(listen, text, "0.0.0.0:7400", "address and port for other agents; IPv6 as [::1]:7400")       \
+    X(advertise, text, "", "address and port that other agents connect to; empty: as listen")      \
+    X(keeper, text, "", "address of the catalog's keeper; empty: this node keeps it")              \
+    X(state_dir, text, "/var/lib/dsm", "directory of the catalog")                                 \
+    X(socket, text, "/run/dsm/agent.sock", "socket for local programs")                            \
+    X(ca, text, "/etc/dsm/ca.crt", "certificate of the cluster's authority")                       \
+    X(certificate, text, "/etc/dsm/node.crt", "this node's certificate")                           \
+    X(key, text, "/etc/dsm/node.key", "this node's key")                                           \
+    X(budget, size, "0", "bytes of pages kept in memory; 0: half of the machine's memory")         \
+    X(region_max, size, "1T", "size of one region at most")                                        \
+    X(lease_ms, number, "5000", "a node that is silent for so long is declared dead")              \
+    X(read_ahead_pages, number, "256", "longest sequential request, pages, 1 to 256")              \
+    X(spin_us, number, "0", "poll for so long before sleeping; worth it only with a spare CPU")
+
+struct config {
+#define CONFIG_MEMBER_text(name) char name[CONFIG_TEXT_BYTES];
+#define CONFIG_MEMBER_size(name) uint64_t name;
+#define CONFIG_MEMBER_number(name) uint64_t name;
+#define CONFIG_MEMBER(name, type, value, what) CONFIG_MEMBER_##type(name)
+    CONFIG_SETTINGS(CONFIG_MEMBER)
+#undef CONFIG_MEMBER
+};
+
+/** Bytes of the text that config_load() and its like fill on error. */
+#define CONFIG_ERROR_BYTES 1024
+
+/** Set every setting to its default. */
+void config_init(struct config *config);
+/**
+ * Read an INI file over what is there.
+ *
+ * @error on error: the file, the line, what is wrong and what would be right
+ *
+ * Errors: DSM_ECONFIG unreadable, malformed, an unknown key, or a bad value
+ */
+int config_read_file(struct config *config, const char *path, char *error);
+/** Take DSM_* variables; errors as config_read_file(). Unknown DSM_ variables are left alone. */
+int config_read_environment(struct config *config, char *error);
+/** Set one setting from text; errors as config_read_file(). `where` is named in the error. */
+int config_set(struct config *config, const char *key, const char *value, const char *where,
+               char *error);
+/** Check the whole: names, ports, ranges, files that must be there; errors as config_read_file(). */
+int config_check(const struct config *config, char *error);
+/** Print as an INI file that config_read_file() reads, to standard output. */
+void config_print(const struct config *config);
+/** Split "host:port" or "[v6]:port"; DSM_ECONFIG when it is neither. Host and port are written. */
+int config_split_address(const char *address, char *host, uint32_t host_bytes, uint16_t *port);
+
+#endif

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Other agents: TCP connections with a link (net/link.h) on each. Of two members the one with the higher
+ * node number connects, tries again with back-off (50 ms doubling to 2 s, with jitter), and gives up
+ * when told so. A connection is known by the name in the peer's certificate; what a HELLO says must
+ * agree with it and with the catalog. One more connection goes to the keeper's address until this
+ * node is a member.
+ */
+#ifndef DSM_AGENT_PEERS_H
+#define DSM_AGENT_PEERS_H
+
+#include <uv.h>
+
+#include "agent/config.h"
+#include "net/link.h"
+
+struct peers;
+/** One connection whose HELLO has been checked. */
+struct peer;
+
+struct peers_events {
+    void *context;
+    /** A protocol message from member `from`; payload as it arrived. All borrowed until return. */
+    void (*on_message)(void *context, const struct message *message, const uint8_t *payload,
+                       size_t payload_bytes);
+    /** Any other head but HELLO, BYE, PING, PONG. Borrowed until return. */
+    void (*on_wire)(void *context, struct peer *peer, const struct wire *wire);
+    /** A connection with a checked HELLO is there. It may be of a node that is no member yet. */
+    void (*on_up)(void *context, struct peer *peer);
+    /** It is gone; `peer` is not valid any more after return. */
+    void (*on_down)(void *context, struct peer *peer);
+    /** A connection could not be made or was refused; `fatal`: trying again will not help. */
+    void (*on_failure)(void *context, const char *address, int error, const char *text, bool fatal);
+};
+
+/** What there is to say of a connection. */
+const char *peer_name(const struct peer *peer);
+const char *peer_address(const struct peer *peer);
+/** The node number it has in the catalog, NODE_NONE before. */
+uint32_t peer_node(const struct peer *peer);
+uint32_t peer_incarnation(const struct peer *peer);
+/** loop time (ms) when something last arrived. */
+uint64_t peer_heard_ms(const struct peer *peer);
+
+/**
+ * Listen and get ready.
+ *
+ * @config, @tls borrowed for the life of peers
+ * @incarnation  of this agent
+ * @text         on error: which address and what is wrong; TEXT_BYTES_MAX bytes
+ *
+ * Errors: DSM_EBUSY  the address is in use
+ *         DSM_ECONFIG not an address of this host; DSM_ESYS, DSM_ENOMEM
+ */
+int peers_new(uv_loop_t *loop, const struct config *config, struct tls_context *tls,
+              uint32_t incarnation, const struct peers_events *events, struct peers **peers,
+              char *text);
+/** Says BYE to all, closes all through the loop. */
+void peers_free(struct peers *peers);
+
+/** Tell who we are once the keeper has said so; HELLOs carry it from then on. */
+void peers_set_self(struct peers *peers, uint32_t node);
+/** Keep a connection to this address (the keeper) whoever it is. */
+void peers_keep_address(struct peers *peers, const char *address);
+/** The catalog says: node has this name, incarnation and address, or is dead (alive false). */
+void peers_set_member(struct peers *peers, uint32_t node, const char *name, uint32_t incarnation,
+                      const char *address, bool alive);
+
+/** Is there a connection to the member? */
+bool peers_is_up(const struct peers *peers, uint32_t node);
+/**
+ * Send a protocol message to message->to; dropped when there is no connection (the core repeats it).
+ *
+ * @payload borrowed until return
+ */
+void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
+                        size_t payload_bytes);
+/** Send another head. Errors: DSM_EDOWN. */
+int peers_send_wire(struct peers *peers, struct peer *peer, const struct wire *wire);
+int peers_send_wire_to(struct peers *peers, uint32_t node, const struct wire *wire);
+/** Close a connection with a reason that the other side is told (BYE). */
+void peers_refuse(struct peers *peers, struct peer *peer, int error, const char *text);
+/** Bytes so far on the wire, encrypted. */
+uint64_t peers_bytes_sent(const struct peers *peers);
+uint64_t peers_bytes_received(const struct peers *peers);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Messages <-> bytes, by msgpack-c. One head is a msgpack array: its kind, then the kind's fields in the
+ * order of their bits. Nothing is unpacked before a bounded walk has shown that the bytes are one
+ * array of the right length, without nesting, whose strings end inside the bytes (msgpack-c #1013).
+ * Page bytes never come through here.
+ */
+#ifndef DSM_NET_CODEC_H
+#define DSM_NET_CODEC_H
+
+#include "dsm/core/message.h"
+#include "dsm/core/node.h"
+#include "dsm/core/record.h"
+#include "net/buffer.h"
+
+/** Bytes of a head at most. */
+#define HEAD_BYTES_MAX 4096u
+/** Bytes of a text field at most. */
+#define TEXT_BYTES_MAX 1024u
+/** Bytes of page data beside one head at most: one page of the largest size. */
+#define PAYLOAD_BYTES_MAX (2u << 20)
+/** The version of the session protocol between libdsm and the agent. */
+#define SESSION_VERSION 1u
+
+/** Kinds of heads between agents that are not protocol messages; the numbers follow on from those. */
+enum wire_kind {
+    WIRE_HELLO = 64,   /* first on every link, both ways */
+    WIRE_BYE,          /* error, text: why the link is closed now */
+    WIRE_PING,         /* nothing; answered with PONG */
+    WIRE_PONG,
+    WIRE_JOIN,         /* -> keeper: node, incarnation, address: let me be a member */
+    WIRE_JOINED,       /* keeper ->: request, error, text, id.slot: your node number */
+    WIRE_WATCH,        /* -> keeper: revision: send me all records changed after it, and go on */
+    WIRE_RECORD,       /* keeper ->: record */
+    WIRE_PROPOSE,      /* -> keeper: request, proposal */
+    WIRE_PROPOSED,     /* keeper ->: request, error, id */
+    WIRE_INSPECT,      /* -> home: request, id, page: what do you know of these pages */
+    WIRE_INSPECTED,    /* home ->: request, id, one run (count 0: that was all), text empty */
+    WIRE_QUERY,        /* -> agent: request, topic: admin JSON of that agent */
+    WIRE_ANSWER,       /* agent ->: request, error, text: a piece of the JSON; value 1: more follows */
+    WIRE_KINDS,
+};
+
+/** A head between agents that is not a protocol message. Which members count: see wire_kind. */
+struct wire {
+    uint32_t kind;
+    uint32_t version;     /* HELLO: PROTOCOL_VERSION of the sender */
+    uint32_t node;        /* HELLO: the sender's node number, NODE_NONE before it has joined */
+    uint32_t incarnation; /* HELLO, JOIN */
+    int32_t error;
+    uint64_t request;
+    uint64_t revision;
+    uint64_t page;        /* INSPECT */
+    uint64_t value;
+    region_id id;
+    struct page_run run;  /* INSPECTED */
+    char address[RECORD_ADDRESS_BYTES]; /* HELLO, JOIN: where the sender listens */
+    char topic[RECORD_NAME_BYTES];      /* QUERY */
+    char text[TEXT_BYTES_MAX];
+    struct proposal proposal;           /* PROPOSE; RECORD uses proposal.record */
+};
+
+/** What a local program sends to its agent, one packet each. */
+enum session_kind {
+    SESSION_HELLO = 128, /* version -> text: the node's name; with a descriptor of /dev/userfaultfd
+                            when the agent has one (value 1) */
+    SESSION_CALL,        /* call -> reply; MAP: with the region's memfd */
+    SESSION_ATTACH,      /* map, address, size_bytes, with the userfaultfd registered there -> error 0
+                            once the whole range is write-protected */
+    SESSION_STATS,       /* -> counters */
+    SESSION_ADMIN,       /* topic, cursor -> text: a piece of JSON; cursor of the next piece, 0: that
+                            was all */
+    SESSION_REPLY,       /* the agent's answer to any of them */
+    SESSION_KINDS,
+};
+
+/** Bytes of a session packet at most. */
+#define SESSION_PACKET_MAX (48u << 10)
+/** Bytes of the text of a reply at most. */
+#define SESSION_TEXT_MAX (32u << 10)
+#define SESSION_COUNTERS_MAX 32u
+
+struct session_request {
+    uint32_t kind;
+    uint32_t version; /* HELLO */
+    uint64_t number;  /* of the request; the reply has the same */
+    map_id map;       /* ATTACH */
+    uint64_t address; /* ATTACH: in the client */
+    uint64_t size_bytes; /* ATTACH */
+    uint64_t cursor;     /* ADMIN */
+    char topic[RECORD_NAME_BYTES + 32]; /* ADMIN: "status", "nodes", "regions", "region /NAME", ... */
+    struct call call;    /* CALL; the credential is never on the wire */
+};
+
+struct session_reply {
+    uint64_t number;
+    uint64_t cursor;
+    uint64_t value;
+    struct reply reply;
+    uint32_t count_counters;
+    uint64_t counters[SESSION_COUNTERS_MAX]; /* in the order of DSM_COUNTERS */
+    size_t text_bytes;
+    char text[SESSION_TEXT_MAX]; /* what went wrong, or JSON; terminated */
+};
+
+/** Pack a protocol message (all fields of its kind); sets buffer->failed without memory. */
+void message_pack(const struct message *message, struct buffer *buffer);
+/**
+ * Unpack a protocol message. `from` and `to` are left 0: the link knows them.
+ *
+ * Errors: DSM_EPROTO  not exactly one legal head of a protocol message in len_bytes
+ */
+int message_unpack(const uint8_t *bytes, size_t len_bytes, struct message *message);
+
+/** Pack and unpack a wire head; as message_pack() and message_unpack(). */
+void wire_pack(const struct wire *wire, struct buffer *buffer);
+int wire_unpack(const uint8_t *bytes, size_t len_bytes, struct wire *wire);
+
+/** The kind of a head without unpacking it, 0 when the bytes are no head. */
+uint32_t head_kind(const uint8_t *bytes, size_t len_bytes);
+
+/** Pack and unpack the session's packets; as message_pack() and message_unpack(). */
+void session_request_pack(const struct session_request *request, struct buffer *buffer);
+int session_request_unpack(const uint8_t *bytes, size_t len_bytes, struct session_request *request);
+void session_reply_pack(const struct session_reply *reply, struct buffer *buffer);
+int session_reply_unpack(const uint8_t *bytes, size_t len_bytes, struct session_reply *reply);
+
+/** A record as bytes (for the catalog's store) and back; as message_pack() and message_unpack(). */
+void record_pack(const struct record *record, struct buffer *buffer);
+int record_unpack(const uint8_t *bytes, size_t len_bytes, struct record *record);
+
+#endif

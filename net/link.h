@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * A link: one connection between two agents as a machine of bytes. TLS 1.3 with certificates on both
+ * sides over memory BIOs, then frames. It owns no socket and reads no clock: bytes that came from the
+ * peer go in, bytes for the peer and whole frames come out. The agent, the benchmark's limit and the
+ * fuzzer use it alike.
+ *
+ * A frame is: u32 head length, u32 payload length (both big endian), head (msgpack), payload (page
+ * bytes, raw). Lengths are checked before room is made, and room grows only as bytes arrive.
+ */
+#ifndef DSM_NET_LINK_H
+#define DSM_NET_LINK_H
+
+#include "net/codec.h"
+
+/** Keys and certificates of this node, shared by all its links. */
+struct tls_context;
+
+/**
+ * Load a node's identity.
+ *
+ * @ca, @certificate, @key paths of PEM files, borrowed
+ * @tls                    returned, release with tls_context_free()
+ * @text                   on error: which file and what is wrong with it; TEXT_BYTES_MAX bytes
+ *
+ * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or key and certificate differ
+ *         DSM_ENOMEM
+ */
+int tls_context_new(const char *ca, const char *certificate, const char *key,
+                    struct tls_context **tls, char *text);
+void tls_context_free(struct tls_context *tls);
+/** The common name of the own certificate; lives as long as the context. */
+const char *tls_context_name(const struct tls_context *tls);
+/** Seconds since 1970 at which the own certificate ends. */
+int64_t tls_context_expiry_s(const struct tls_context *tls);
+
+struct link;
+
+/** A frame that has arrived; the bytes are valid until the next call on the link. */
+struct frame {
+    const uint8_t *head;
+    size_t head_bytes;
+    const uint8_t *payload;
+    size_t payload_bytes;
+};
+
+/**
+ * Make a link.
+ *
+ * @tls       borrowed for the link's life
+ * @is_server the side that accepted the connection
+ * @link      returned, release with link_free()
+ *
+ * Errors: DSM_ENOMEM
+ */
+int link_new(struct tls_context *tls, bool is_server, struct link **link);
+void link_free(struct link *link);
+
+/**
+ * Give the link bytes that came from the peer; takes all of them.
+ *
+ * Errors (sticky): DSM_ECERT  the peer's certificate is refused, or the peer refused ours
+ *                  DSM_EPROTO not TLS 1.3, a broken record, or a frame out of bounds
+ *                  DSM_ENOMEM
+ */
+int link_receive(struct link *link, const uint8_t *bytes, size_t len_bytes);
+
+/**
+ * The next whole frame.
+ *
+ * Returns 1 and the frame, 0 when none is whole yet, or the link's sticky error.
+ */
+int link_next(struct link *link, struct frame *frame);
+
+/** Is the handshake over, so that frames may be sent? */
+bool link_is_ready(const struct link *link);
+/** The common name of the peer's certificate once ready, else NULL. */
+const char *link_peer_name(const struct link *link);
+/** The link's sticky error, 0 without. */
+int link_error(const struct link *link);
+/** A sentence on that error, "" without. */
+const char *link_error_text(const struct link *link);
+
+/**
+ * Send a frame; both parts are copied (encrypted) before return.
+ *
+ * Errors: DSM_EAGAIN the handshake is not over; or the sticky error
+ */
+int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
+              size_t payload_bytes);
+
+/** Bytes for the peer, in order: their number, and where they are until the next call. */
+size_t link_output(struct link *link, const uint8_t **bytes);
+/** The first len_bytes of them were handed to the socket. */
+void link_output_done(struct link *link, size_t len_bytes);
+
+#endif
