@@ -48,13 +48,16 @@ enum message_field {
 /**
  * Kinds of protocol messages: number, name, fields, may it carry page bytes.
  *
+ * A `version` is the number of the transfer that granted a copy, counted by the home over all its pages:
+ * a copy is current when its version is not below that of the page's last write grant.
+ *
  *   READ, WRITE   requester -> home   give me [page, count) to read, to write; `have`: version of the
  *                                     copy I hold (0 none); `floor`: all my requests below are closed
  *   FORWARD       home -> owner       send your bytes of [page, count) to `requester`; `version` is
- *                                     what you must have, `have` the version it gets with the grant
+ *                                     that of the transfer, above that of your copy
  *   DATA          owner -> requester  bytes of [page, count) out of `granted` pages of the request
  *   GRANT         home -> requester   every other copy is gone, or: the pages are zero (FLAG_ZERO)
- *   INVALIDATE    home -> reader      drop your copy of `version`
+ *   INVALIDATE    home -> reader      drop your copy if it is older than `version`
  *   INVALIDATED   reader -> home      it is gone
  *   NOT_HERE      owner -> home       I have no such copy (any more)
  *   CONFIRM       requester -> home   installed; the transfer is closed by this and nothing else
@@ -64,12 +67,17 @@ enum message_field {
  *   LOST          home -> requester   the only copy died with node `requester`, or you may not
  *                                     (`error`)
  *   SYNC          requester -> home   lock, unlock, wait, post, barrier, fetch-add ... (`op`)
- *   SYNC_REPLY    home -> requester   its outcome: `error`, `value`
+ *   SYNC_REPLY    home -> requester   its outcome: `error`, `value`; with FLAG_QUEUED: still waiting here
+ *   SYNC_ACK      requester -> home   I have the outcome of a request that you had called queued
+ *   ADOPT         home -> reader      the owner died: be the owner; answered by CONFIRM or NOT_HERE
+ *   ASK           home -> requester   your source died: CONFIRM if you have all, NOT_HERE if not
+ *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's copy
+ *   ATOMIC_DONE   own node -> home    its outcome
  */
 #define MESSAGES(X)                                                                                \
     X(1, READ, FIELDS_COMMON | FIELD_floor | FIELD_have, false)                                    \
     X(2, WRITE, FIELDS_COMMON | FIELD_floor | FIELD_have, false)                                   \
-    X(3, FORWARD, FIELDS_COMMON | FIELD_requester | FIELD_version | FIELD_have, false)             \
+    X(3, FORWARD, FIELDS_COMMON | FIELD_requester | FIELD_version, false)                          \
     X(4, DATA, FIELDS_COMMON | FIELD_granted | FIELD_version, true)                                \
     X(5, GRANT, FIELDS_COMMON | FIELD_granted | FIELD_version, false)                              \
     X(6, INVALIDATE, FIELDS_COMMON | FIELD_requester | FIELD_version, false)                       \
@@ -82,7 +90,14 @@ enum message_field {
     X(13, LOST, FIELDS_COMMON | FIELD_granted | FIELD_requester | FIELD_error, false)              \
     X(14, SYNC,                                                                                    \
       FIELDS_COMMON | FIELD_floor | FIELD_op | FIELD_offset | FIELD_value | FIELD_operand, false)  \
-    X(15, SYNC_REPLY, FIELDS_COMMON | FIELD_op | FIELD_value | FIELD_error, false)
+    X(15, SYNC_REPLY, FIELDS_COMMON | FIELD_op | FIELD_value | FIELD_error, false)                 \
+    X(16, SYNC_ACK, FIELDS_COMMON, false)                                                          \
+    X(17, ATOMIC,                                                                                  \
+      FIELDS_COMMON | FIELD_requester | FIELD_op | FIELD_offset | FIELD_value | FIELD_operand,     \
+      false)                                                                                       \
+    X(18, ATOMIC_DONE, FIELDS_COMMON | FIELD_requester | FIELD_value | FIELD_error, false)         \
+    X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
+    X(20, ASK, FIELDS_COMMON, false)
 
 enum message_kind {
     MESSAGE_NONE = 0,
@@ -99,6 +114,8 @@ enum message_flag {
     FLAG_ZERO = 4,   /* GRANT: the pages were never written: they are zero */
     FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come */
     FLAG_LEAVE = 16, /* DATA, CONFIRM: the bytes are of a page that leaves its owner for its home */
+    FLAG_ADOPT = 64, /* CONFIRM, NOT_HERE: the answer to ADOPT */
+    FLAG_QUEUED = 32, /* SYNC_REPLY: no outcome yet, the home remembers you: need not ask again */
 };
 
 /** One protocol message. The bytes of its pages travel beside it, never in it. */
@@ -114,7 +131,7 @@ struct message {
     int32_t error; /* 0 or DSM_E... */
     uint32_t epoch;
     region_id region;
-    uint64_t request; /* the requester's request id: sequence number */
+    uint64_t request; /* the requester's id: sequence number * NODES_MAX + number of the home */
     uint64_t floor;
     uint64_t page;
     uint64_t version;
@@ -142,7 +159,7 @@ bool message_kind_has_payload(uint32_t kind);
     X(7, BARRIER)    /* value: parties */                                                          \
     X(8, FETCH_ADD)  /* value: delta */                                                            \
     X(9, COMPARE_SWAP) /* value: desired, operand: expected */                                     \
-    X(10, CANCEL)    /* operand: request id of the op to give up */
+    X(10, CANCEL)    /* give up the op of this very request id; its SYNC_REPLY says how it ended */
 
 enum sync_op {
     SYNC_NONE = 0,

@@ -89,6 +89,7 @@ enum event_kind {
     EVENT_RECORD,      /* record: the catalog's news, in the order of revisions */
     EVENT_PROPOSED,    /* ticket, error, record: outcome; after the RECORD events that it caused */
     EVENT_PEER_UP,     /* peer: the link to it works (again); what was sent before may be lost */
+    EVENT_ATOMIC_DONE, /* atomic_done: outcome of an ACTION_ATOMIC */
 };
 
 struct event {
@@ -117,11 +118,18 @@ struct event {
             region_id id; /* of a created record */
         } proposed;
         uint32_t peer_up;
+        struct {
+            uint32_t requester;
+            uint64_t request;
+            int32_t error;
+            uint64_t value; /* before the operation */
+        } atomic_done;
     };
 };
 
 enum action_kind {
-    ACTION_SEND = 1,     /* message, bytes: NONE, FRAMES or KEPT (keep) */
+    ACTION_SEND = 1,     /* message; source NONE, FRAMES (region, page, count) or KEPT (keep; from its
+                            page number `first` on, count pages) */
     ACTION_FILL,         /* region, page, count, map, write, source: PAYLOAD (first: index of its
                             first page) or ZERO. Into the map `map`, or without one when it is 0;
                             every other map gets the protection first and is woken after. */
@@ -133,9 +141,8 @@ enum action_kind {
     ACTION_FORGET,       /* keep */
     ACTION_POISON,       /* region, page, count, node, error: touching it is SIGBUS from now on */
     ACTION_ATOMIC,       /* region, message: read and change 8 bytes at message.offset as its op, value
-                            and operand say; every map is protected and this node owns the page. Put the
-                            old value into `value`, make it a SYNC_REPLY and step it as a MESSAGE
-                            event if `to` is this node, else send it. */
+                            and operand say; every map is protected and this node owns the page. Then
+                            step ATOMIC_DONE with message.requester, message.request, old value. */
     ACTION_REGION_OPEN,  /* region, size_bytes, page_size: make its frames' memory (or grow it) */
     ACTION_REGION_CLOSE, /* region: every page is gone, free it */
     ACTION_MAP_GONE,     /* region, map: forget the mapping, close its userfaultfd */

@@ -45,7 +45,9 @@ struct record {
     nodeset readers;     /* nodes with a program that has it open */
     nodeset writers;     /* of them, those where it is open for writing */
     char address[RECORD_ADDRESS_BYTES]; /* NODE: "host:port" where its agent listens */
-    uint32_t epoch;      /* NODE: the membership epoch that its death began, 0 before */
+    uint32_t epoch;      /* NODE: the membership epoch that its last death began, 0 before */
+    uint64_t joined;     /* NODE: the revision at which this incarnation became a member: what was
+                            homed there by records of lower generation died with an earlier one */
 };
 
 /** Who asks: a local program as the kernel tells (SO_PEERCRED, SO_PEERGROUPS). */

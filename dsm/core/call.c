@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A call is sent to the home of (region, offset), waits for its SYNC_REPLY, and is answered. A lock that was
+ * granted stays as "held" until the unlock or the program's end.
+ *
+ * C1 What a home grants to a program that is gone is given back: a lock is unlocked as of a dead holder, a
+ *    semaphore is posted again.
+ * C2 A call that the home called queued is acknowledged, so that the home can forget the outcome.
+ */
+#include "dsm/core/call.h"
+
+void calls_init(struct calls *calls, struct context *context)
+{
+    calls->context = context;
+    pool_init(&calls->pool, sizeof(struct sync_call), ITEMS_PER_STEP * 3, 64);
+    for (uint32_t i = 0; i < CALL_BUCKETS; i++) {
+        list_init(&calls->by_id[i]);
+    }
+    list_init(&calls->blocked);
+    list_init(&calls->parked);
+    calls->next_deadline_ms = UINT64_MAX;
+}
+
+static struct sync_call *find_call(const struct calls *calls, uint64_t id)
+{
+    const struct list *bucket = &calls->by_id[(id / NODES_MAX + id) % CALL_BUCKETS];
+
+    for (struct list *place = bucket->next; place != bucket; place = place->next) {
+        struct sync_call *call = list_object(place, struct sync_call, by_id);
+
+        if (call->out.id == id) {
+            return call;
+        }
+    }
+    return NULL;
+}
+
+static uint32_t home_of(const struct region *region, uint64_t offset)
+{
+    uint32_t page_size = region->record.page_size;
+
+    return region_home(region, page_size != 0 ? offset / page_size : 0);
+}
+
+static void send_call(struct calls *calls, const struct sync_call *call)
+{
+    struct message message = {
+        .kind = MESSAGE_SYNC,
+        .to = (uint8_t)call->out.home,
+        .region = call->region->record.id,
+        .request = call->out.id,
+        .floor = context_floor(calls->context, call->out.home),
+        .op = call->is_cancelled ? SYNC_CANCEL : call->op,
+        .offset = call->offset,
+        .value = call->value,
+        .operand = call->operand,
+    };
+
+    context_send(calls->context, &message, BYTES_NONE, 0, 0);
+}
+
+static void free_call(struct calls *calls, struct sync_call *call)
+{
+    outstanding_close(calls->context, &call->out);
+    list_remove(&call->by_id);
+    list_remove(&call->by_client);
+    list_remove(&call->place);
+    pool_put(&calls->pool, call);
+}
+
+/* Number and send it, or put it among the blocked. */
+static bool launch(struct calls *calls, struct sync_call *call)
+{
+    list_remove(&call->place);
+    if (!outstanding_open(calls->context, &call->out, home_of(call->region, call->offset), true)) {
+        list_add_tail(&calls->blocked, &call->place);
+        return false;
+    }
+    list_add_tail(&calls->by_id[(call->out.id / NODES_MAX + call->out.id) % CALL_BUCKETS],
+                  &call->by_id);
+    send_call(calls, call);
+    return true;
+}
+
+static struct sync_call *new_call(struct calls *calls, struct client *client,
+                                  struct region *region, uint32_t op, uint64_t offset)
+{
+    struct sync_call *call = pool_get(&calls->pool);
+
+    list_init(&call->out.channel_place);
+    list_init(&call->out.timer_place);
+    list_init(&call->by_id);
+    list_init(&call->by_client);
+    list_init(&call->place);
+    call->client = client;
+    call->region = region;
+    call->op = (uint8_t)op;
+    call->offset = offset;
+    call->deadline_ms = UINT64_MAX;
+    if (client != NULL) {
+        list_add_tail(&client->calls, &call->by_client);
+    }
+    return call;
+}
+
+/* The node's own call, on behalf of a program that is gone (C1). */
+static void launch_own(struct calls *calls, const struct sync_call *cause, uint32_t op,
+                       uint64_t operand)
+{
+    struct sync_call *call = new_call(calls, NULL, cause->region, op, cause->offset);
+
+    call->operand = operand;
+    launch(calls, call);
+}
+
+/* --- calls of programs --- */
+
+static struct sync_call *find_held(const struct client *client, const struct region *region,
+                                   uint64_t offset)
+{
+    for (struct list *place = client->calls.next; place != &client->calls; place = place->next) {
+        struct sync_call *call = list_object(place, struct sync_call, by_client);
+
+        if (call->is_held && call->region == region && call->offset == offset) {
+            return call;
+        }
+    }
+    return NULL;
+}
+
+static int32_t check(const struct calls *calls, const struct handle *handle,
+                     const struct call *call)
+{
+    const struct region *region = handle->region;
+    bool is_sem = region->record.kind == RECORD_SEM;
+    bool sem_op = call->op >= SYNC_SEM_WAIT && call->op <= SYNC_SEM_VALUE;
+
+    if (call->op == SYNC_NONE || call->op >= SYNC_CANCEL || call->op == SYNC_UNLOCK_DEAD ||
+        is_sem != sem_op) {
+        return DSM_EINVAL;
+    }
+    if (!is_sem && call->offset >= region->record.size_bytes) {
+        return DSM_ERANGE;
+    }
+    if ((handle->rights & RIGHTS_WRITE) == 0) {
+        return DSM_EACCES;
+    }
+    if (call->op == SYNC_FETCH_ADD || call->op == SYNC_COMPARE_SWAP) {
+        if (call->offset % 8 != 0) {
+            return DSM_EINVAL;
+        }
+        if (region->record.size_bytes - call->offset < 8) {
+            return DSM_ERANGE;
+        }
+    }
+    if (call->op == SYNC_BARRIER && (call->value == 0 || call->value > UINT32_MAX)) {
+        return DSM_EINVAL;
+    }
+    return region_home_is_lost(calls->context, region, home_of(region, call->offset)) ? DSM_EDOWN
+                                                                                      : 0;
+}
+
+void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
+                   const struct handle *handle, const struct call *call)
+{
+    struct context *context = calls->context;
+    int32_t error = check(calls, handle, call);
+    struct sync_call *held = NULL, *sync;
+
+    if (error == 0 && call->op == SYNC_UNLOCK) {
+        held = find_held(client, handle->region, call->offset);
+        error = held != NULL ? 0 : DSM_EPERM;
+    }
+    if (error != 0) {
+        uint32_t home = error == DSM_EDOWN ? home_of(handle->region, call->offset) : NODE_NONE;
+
+        client_reply_error(context, client->id, number, error, home);
+        return;
+    }
+    sync = new_call(calls, client, handle->region, call->op, call->offset);
+    sync->number = number;
+    sync->value = call->value;
+    sync->operand = call->operand;
+    sync->is_try = call->timeout_ms == 0;
+    if (call->timeout_ms >= 0 && (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT ||
+                                  call->op == SYNC_BARRIER)) {
+        sync->deadline_ms = context->now_ms + (uint64_t)call->timeout_ms;
+        if (call->timeout_ms == 0 && call->op != SYNC_BARRIER) {
+            sync->deadline_ms = UINT64_MAX; /* the home itself does not let it wait */
+        }
+        if (sync->deadline_ms < calls->next_deadline_ms) {
+            calls->next_deadline_ms = sync->deadline_ms;
+        }
+    }
+    if (call->op == SYNC_LOCK) {
+        sync->operand = sync->is_try;
+    } else if (call->op == SYNC_SEM_WAIT) {
+        sync->value = sync->is_try;
+    } else if (held != NULL) {
+        sync->operand = held->out.id;
+        free_call(calls, held);
+    }
+    launch(calls, sync);
+}
+
+bool calls_unblock(struct calls *calls)
+{
+    if (list_is_empty(&calls->blocked)) {
+        return false;
+    }
+    return launch(calls, list_object(calls->blocked.next, struct sync_call, place));
+}
+
+/* --- outcomes --- */
+
+static void acknowledge(struct calls *calls, const struct sync_call *call)
+{
+    struct message message = {
+        .kind = MESSAGE_SYNC_ACK,
+        .to = (uint8_t)call->out.home,
+        .region = call->region->record.id,
+        .request = call->out.id,
+    };
+
+    context_send(calls->context, &message, BYTES_NONE, 0, 0);
+}
+
+static void give_back(struct calls *calls, const struct sync_call *call, int32_t error)
+{
+    if (call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD)) {
+        launch_own(calls, call, SYNC_UNLOCK_DEAD, call->out.id);
+    } else if (call->op == SYNC_SEM_WAIT && error == 0) {
+        launch_own(calls, call, SYNC_SEM_POST, 0);
+    }
+}
+
+static void answer(struct calls *calls, struct sync_call *call, int32_t error, uint64_t value,
+                   uint32_t node)
+{
+    struct reply reply = {.error = error, .value = value, .node = node};
+
+    if (error == DSM_ECANCELED) {
+        reply.error = call->is_try ? DSM_EAGAIN : DSM_ETIMEDOUT;
+    }
+    client_reply(calls->context, call->client->id, call->number, &reply);
+}
+
+void calls_on_reply(struct calls *calls, const struct message *message)
+{
+    struct sync_call *call = find_call(calls, message->request);
+    bool held;
+
+    if (call == NULL || call->is_held || message->from != call->out.home) {
+        return;
+    }
+    if ((message->flags & FLAG_QUEUED) != 0) {
+        call->was_queued = true;
+        outstanding_park(calls->context, &call->out);
+        list_remove(&call->place);
+        list_add_tail(&calls->parked, &call->place);
+        return;
+    }
+    if (call->was_queued || message->error == DSM_ECANCELED) {
+        acknowledge(calls, call); /* C2 */
+    }
+    if (call->client == NULL) {
+        give_back(calls, call, message->error);
+        free_call(calls, call);
+        return;
+    }
+    held = call->op == SYNC_LOCK && (message->error == 0 || message->error == DSM_EOWNERDEAD);
+    answer(calls, call, message->error, message->value, NODE_NONE);
+    if (!held) {
+        free_call(calls, call);
+        return;
+    }
+    call->is_held = true;
+    call->deadline_ms = UINT64_MAX;
+    list_remove(&call->place);
+    outstanding_close(calls->context, &call->out);
+}
+
+void calls_resend(struct calls *calls, struct sync_call *call)
+{
+    calls->context->counters.resends++;
+    outstanding_sent(calls->context, &call->out);
+    send_call(calls, call);
+}
+
+void calls_fail(struct calls *calls, struct sync_call *call)
+{
+    if (call->client != NULL) {
+        answer(calls, call, DSM_EDOWN, 0, call->out.home);
+    }
+    free_call(calls, call);
+}
+
+/* --- time --- */
+
+static void cancel(struct calls *calls, struct sync_call *call)
+{
+    call->deadline_ms = UINT64_MAX;
+    if (call->out.id == 0) { /* it never left */
+        if (call->client != NULL) {
+            answer(calls, call, DSM_ECANCELED, 0, NODE_NONE);
+        }
+        free_call(calls, call);
+        return;
+    }
+    call->is_cancelled = true;
+    list_remove(&call->place);
+    outstanding_sent(calls->context, &call->out);
+    send_call(calls, call);
+}
+
+void calls_check_deadlines(struct calls *calls)
+{
+    uint64_t next = UINT64_MAX;
+
+    if (calls->context->now_ms < calls->next_deadline_ms) {
+        return;
+    }
+    for (uint32_t i = 0; i <= CALL_BUCKETS; i++) {
+        struct list *list = i < CALL_BUCKETS ? &calls->by_id[i] : &calls->blocked;
+
+        for (struct list *place = list->next; place != list;) {
+            struct sync_call *call = i < CALL_BUCKETS ? list_object(place, struct sync_call, by_id)
+                                                      : list_object(place, struct sync_call, place);
+
+            place = place->next;
+            if (call->deadline_ms <= calls->context->now_ms &&
+                context_has_room(calls->context)) {
+                cancel(calls, call);
+            } else if (call->deadline_ms < next) {
+                next = call->deadline_ms;
+            }
+        }
+    }
+    calls->next_deadline_ms = next;
+}
+
+void calls_hurry(struct calls *calls, uint32_t home)
+{
+    for (struct list *place = calls->parked.next; place != &calls->parked;) {
+        struct sync_call *call = list_object(place, struct sync_call, place);
+
+        place = place->next;
+        if (home == NODE_NONE || call->out.home == home) {
+            list_remove(&call->place);
+            outstanding_sent(calls->context, &call->out);
+        }
+    }
+}
+
+/* --- ends --- */
+
+bool calls_reap(struct calls *calls, struct client *client)
+{
+    struct sync_call *call;
+
+    if (list_is_empty(&client->calls)) {
+        return false;
+    }
+    call = list_object(client->calls.next, struct sync_call, by_client);
+    list_remove(&call->by_client);
+    call->client = NULL;
+    if (call->is_held) {
+        launch_own(calls, call, SYNC_UNLOCK_DEAD, call->out.id);
+        free_call(calls, call);
+    } else if (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT || call->op == SYNC_BARRIER) {
+        cancel(calls, call);
+    }
+    return true;
+}
+
+void calls_region_gone(struct calls *calls, const struct region *region)
+{
+    for (uint32_t i = 0; i <= CALL_BUCKETS; i++) {
+        struct list *list = i < CALL_BUCKETS ? &calls->by_id[i] : &calls->blocked;
+
+        for (struct list *place = list->next; place != list;) {
+            struct sync_call *call = i < CALL_BUCKETS ? list_object(place, struct sync_call, by_id)
+                                                      : list_object(place, struct sync_call, place);
+
+            place = place->next;
+            if (call->region != region) {
+                continue;
+            }
+            if (call->client != NULL && !call->is_held && context_has_room(calls->context)) {
+                answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
+            }
+            free_call(calls, call);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Synchronisation as its users see it: the calls of local programs that wait at a home, with their
+ * deadlines, and the mutexes that they hold.
+ */
+#ifndef DSM_CORE_CALL_H
+#define DSM_CORE_CALL_H
+
+#include "dsm/core/client.h"
+
+#define CALL_BUCKETS 256u
+
+/** A synchronisation call under way, or a mutex held. */
+struct sync_call {
+    struct outstanding out; /* first */
+    struct list by_id;
+    struct list by_client; /* in client->calls; in nothing when the client is gone */
+    struct list place;     /* in calls.blocked, .parked or nothing */
+    struct client *client; /* NULL: it is gone, or the call is the node's own */
+    struct region *region;
+    uint64_t number; /* of the client's call */
+    uint64_t offset;
+    uint64_t value;
+    uint64_t operand;
+    uint64_t deadline_ms;
+    uint8_t op;
+    bool is_try;       /* timeout 0 */
+    bool is_held;      /* the outcome has come: a mutex held */
+    bool is_cancelled; /* the home was asked to give up */
+    bool was_queued;
+};
+
+struct calls {
+    struct context *context;
+    struct pool pool; /* struct sync_call */
+    struct list by_id[CALL_BUCKETS];
+    struct list blocked; /* no room in the window to the home */
+    struct list parked;  /* the home remembers them */
+    uint64_t next_deadline_ms; /* no call's deadline is before it */
+};
+
+void calls_init(struct calls *calls, struct context *context);
+/** CALL_SYNC on a handle that has been found. */
+void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
+                   const struct handle *handle, const struct call *call);
+void calls_on_reply(struct calls *calls, const struct message *message);
+/** Send a request again: the answer or the request may be lost. */
+void calls_resend(struct calls *calls, struct sync_call *call);
+/** A request to a home that died. */
+void calls_fail(struct calls *calls, struct sync_call *call);
+/** Give up what has passed its deadline; a bounded number at a time. */
+void calls_check_deadlines(struct calls *calls);
+/** Room may have come up in the windows: try one blocked call; false: none or no room. */
+bool calls_unblock(struct calls *calls);
+/** Answers may have been lost: parked calls are asked for again. */
+void calls_hurry(struct calls *calls, uint32_t home);
+/** One call or lock of a dying client is let go; false: it has none left. */
+bool calls_reap(struct calls *calls, struct client *client);
+/** The region is deleted. */
+void calls_region_gone(struct calls *calls, const struct region *region);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every change is: look at the records, propose, and look again when the outcome is there. A conflict
+ * (another node was faster) means to look again, so no call is decided on old news.
+ *
+ * K1 A program gets a handle only while the record says that this node reads (and writes) the region; the
+ *    bits go only when the last handle and mapping here have gone.
+ */
+#include "dsm/core/catalog.h"
+
+#include <string.h>
+
+/** Conflicts in a row before a call gives up. */
+#define TRIES_MAX 1000u
+
+void catalog_init(struct catalog_view *view, struct context *context,
+                  struct clients_table *clients)
+{
+    view->context = context;
+    view->clients = clients;
+    pool_init(&view->tickets, sizeof(struct ticket), ITEMS_PER_STEP + 2, 16);
+    list_init(&view->waiting);
+    list_init(&view->stalled);
+    list_init(&view->retry);
+}
+
+static struct region *find_name(const struct catalog_view *view, uint32_t kind, const char *name)
+{
+    for (uint32_t i = 0; i < REGION_BUCKETS; i++) {
+        const struct list *bucket = &view->context->regions[i];
+
+        for (struct list *place = bucket->next; place != bucket; place = place->next) {
+            struct region *region = list_object(place, struct region, place);
+
+            if (region->record.kind == kind && !region->record.unlinked &&
+                strcmp(region->record.name, name) == 0) {
+                return region;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void finish(struct catalog_view *view, struct ticket *ticket, const struct reply *reply)
+{
+    if (ticket->client != 0) {
+        client_reply(view->context, ticket->client, ticket->call_number, reply);
+    }
+    list_remove(&ticket->place);
+    pool_put(&view->tickets, ticket);
+    while (!list_is_empty(&view->stalled)) {
+        struct list *place = view->stalled.next;
+
+        list_remove(place);
+        list_add_tail(&view->retry, place);
+    }
+}
+
+static void fail(struct catalog_view *view, struct ticket *ticket, int32_t error)
+{
+    struct reply reply = {.error = error, .node = NODE_NONE};
+
+    finish(view, ticket, &reply);
+}
+
+static void propose(struct catalog_view *view, struct ticket *ticket, uint32_t kind)
+{
+    struct action *action;
+
+    ticket->proposal.kind = (uint8_t)kind;
+    ticket->proposal.credential = ticket->call.credential;
+    ticket->is_proposed = true;
+    list_remove(&ticket->place);
+    list_add_tail(&view->waiting, &ticket->place);
+    action = context_act(view->context, ACTION_PROPOSE, ticket->proposal.record.id);
+    action->propose.ticket = ticket->number;
+    action->propose.proposal = &ticket->proposal;
+}
+
+static void stall(struct catalog_view *view, struct ticket *ticket)
+{
+    list_remove(&ticket->place);
+    list_add_tail(&view->stalled, &ticket->place);
+}
+
+/* Is the node's own proposal to leave this region under way? Then nothing else is decided on it (K1). */
+static bool is_leaving(const struct catalog_view *view, const struct region *region)
+{
+    for (struct list *place = view->waiting.next; place != &view->waiting; place = place->next) {
+        const struct ticket *ticket = list_object(place, struct ticket, place);
+
+        if (ticket->client == 0 && region_id_equal(ticket->region, region->record.id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- open --- */
+
+static void propose_new(struct catalog_view *view, struct ticket *ticket)
+{
+    struct record *record = &ticket->proposal.record;
+    const struct call *call = &ticket->call;
+    nodeset self = nodeset_of(view->context->config.self);
+
+    memset(&ticket->proposal, 0, sizeof(ticket->proposal));
+    record->kind = call->object;
+    memcpy(record->name, call->name, sizeof(record->name));
+    record->uid = call->credential.uid;
+    record->gid = call->credential.gid;
+    record->mode = call->mode & 0777;
+    record->size_bytes = call->object == RECORD_SEM ? call->value : 0;
+    record->page_size = call->object == RECORD_SEM ? 0 : call->page_size;
+    record->home = call->home;
+    record->homes = call->home == DSM_HOME_STRIPED ? view->context->alive : self;
+    record->readers = self;
+    record->writers = self;
+    propose(view, ticket, PROPOSAL_CREATE);
+}
+
+static void propose_truncated(struct catalog_view *view, struct ticket *ticket,
+                              const struct region *old)
+{
+    struct record *record = &ticket->proposal.record;
+    nodeset self = nodeset_of(view->context->config.self);
+
+    memset(&ticket->proposal, 0, sizeof(ticket->proposal));
+    *record = old->record;
+    record->id = (region_id){0, 0};
+    record->revision = 0;
+    record->size_bytes = 0;
+    record->homes = record->home == DSM_HOME_STRIPED ? view->context->alive : self;
+    record->readers = self;
+    record->writers = self;
+    ticket->proposal.replaces = old->record.id;
+    ticket->call.oflag &= (uint8_t)~CALL_OFLAG_TRUNCATE;
+    propose(view, ticket, PROPOSAL_CREATE);
+}
+
+static int32_t check_open(const struct ticket *ticket, const struct region *region)
+{
+    const struct call *call = &ticket->call;
+    uint32_t rights = record_rights(&region->record, &call->credential);
+    uint32_t wanted = RIGHTS_READ;
+
+    if (call->object == RECORD_SEM || (call->oflag & CALL_OFLAG_WRITE) != 0 ||
+        (call->oflag & CALL_OFLAG_TRUNCATE) != 0) {
+        wanted |= RIGHTS_WRITE;
+    }
+    if ((call->oflag & CALL_OFLAG_CREATE) != 0 && (call->oflag & CALL_OFLAG_EXCLUSIVE) != 0 &&
+        !region_id_equal(ticket->region, region->record.id)) {
+        return DSM_EEXIST;
+    }
+    /* Who has just made it may use it whatever its mode is. */
+    if (!region_id_equal(ticket->region, region->record.id) && (rights & wanted) != wanted) {
+        return DSM_EACCES;
+    }
+    return 0;
+}
+
+static void grant_handle(struct catalog_view *view, struct ticket *ticket, struct region *region,
+                         bool write)
+{
+    struct client *client = client_find(view->clients, ticket->client);
+    struct reply reply = {.node = NODE_NONE};
+    struct handle *handle;
+
+    if (client == NULL || client->is_dying) {
+        fail(view, ticket, DSM_ECANCELED);
+        catalog_leave(view, region);
+        return;
+    }
+    handle = handle_add(view->clients, client, region,
+                        RIGHTS_READ | (write ? (uint32_t)RIGHTS_WRITE : 0));
+    reply.handle = handle->number;
+    reply.region = region->record.id;
+    reply.size_bytes = region->record.size_bytes;
+    reply.page_size = region->record.page_size;
+    reply.mode = region->record.mode;
+    finish(view, ticket, &reply);
+}
+
+static void try_open(struct catalog_view *view, struct ticket *ticket)
+{
+    const struct call *call = &ticket->call;
+    struct region *region = find_name(view, call->object, call->name);
+    nodeset self = nodeset_of(view->context->config.self);
+    bool write = call->object == RECORD_SEM || (call->oflag & CALL_OFLAG_WRITE) != 0;
+    int32_t error;
+
+    if (region == NULL) {
+        if ((call->oflag & CALL_OFLAG_CREATE) == 0) {
+            fail(view, ticket, DSM_ENOENT);
+        } else {
+            propose_new(view, ticket);
+        }
+        return;
+    }
+    error = check_open(ticket, region);
+    if (error != 0) {
+        fail(view, ticket, error);
+    } else if ((call->oflag & CALL_OFLAG_TRUNCATE) != 0 && region->record.size_bytes > 0) {
+        propose_truncated(view, ticket, region);
+    } else if (is_leaving(view, region)) {
+        stall(view, ticket);
+    } else if ((region->record.readers & self) == 0 ||
+               (write && (region->record.writers & self) == 0)) {
+        ticket->proposal.record = region->record;
+        ticket->proposal.record.readers |= self;
+        ticket->proposal.record.writers |= write ? self : 0;
+        ticket->proposal.replaces = (region_id){0, 0};
+        propose(view, ticket, PROPOSAL_UPDATE);
+    } else {
+        grant_handle(view, ticket, region, write);
+    }
+}
+
+/* --- unlink, truncate, leave --- */
+
+static void try_unlink(struct catalog_view *view, struct ticket *ticket)
+{
+    const struct credential *credential = &ticket->call.credential;
+    struct region *region;
+    struct reply reply = {.node = NODE_NONE};
+
+    if (ticket->region.generation != 0) { /* our proposal went through */
+        finish(view, ticket, &reply);
+        return;
+    }
+    region = find_name(view, ticket->call.object, ticket->call.name);
+    if (region == NULL) {
+        fail(view, ticket, DSM_ENOENT);
+    } else if (credential->uid != 0 && credential->uid != region->record.uid) {
+        fail(view, ticket, DSM_EACCES);
+    } else {
+        ticket->proposal.record = region->record;
+        ticket->proposal.record.unlinked = true;
+        propose(view, ticket, PROPOSAL_UPDATE);
+    }
+}
+
+static bool is_beyond_budget(const struct catalog_view *view, const struct region *region,
+                             uint64_t size_bytes)
+{
+    const struct node_config *config = &view->context->config;
+    uint64_t homes = nodeset_count(region->record.homes);
+
+    if (config->region_bytes_max != 0 && size_bytes > config->region_bytes_max) {
+        return true;
+    }
+    return config->budget_bytes != 0 && size_bytes / (homes > 0 ? homes : 1) > config->budget_bytes;
+}
+
+static void try_truncate(struct catalog_view *view, struct ticket *ticket)
+{
+    struct region *region = context_region(view->context, ticket->region);
+    uint64_t size_bytes = ticket->call.size_bytes;
+    struct reply reply = {.node = NODE_NONE};
+
+    if (region == NULL) {
+        fail(view, ticket, DSM_ESTALE);
+    } else if (size_bytes == 0 || is_beyond_budget(view, region, size_bytes)) {
+        fail(view, ticket, DSM_ESIZE);
+    } else if (size_bytes < region->record.size_bytes) {
+        fail(view, ticket, DSM_EINVAL);
+    } else if (size_bytes == region->record.size_bytes) {
+        reply.size_bytes = size_bytes;
+        finish(view, ticket, &reply);
+    } else {
+        ticket->proposal.record = region->record;
+        ticket->proposal.record.size_bytes = size_bytes;
+        propose(view, ticket, PROPOSAL_UPDATE);
+    }
+}
+
+static void try_leave(struct catalog_view *view, struct ticket *ticket)
+{
+    struct region *region = context_region(view->context, ticket->region);
+    nodeset self = nodeset_of(view->context->config.self);
+
+    if (region == NULL || region->count_refs > 0 || (region->record.readers & self) == 0) {
+        fail(view, ticket, 0);
+        return;
+    }
+    ticket->proposal.record = region->record;
+    ticket->proposal.record.readers &= ~self;
+    ticket->proposal.record.writers &= ~self;
+    propose(view, ticket, PROPOSAL_UPDATE);
+}
+
+void catalog_leave(struct catalog_view *view, struct region *region)
+{
+    struct ticket *ticket;
+
+    if (region->count_refs > 0 || is_leaving(view, region)) {
+        return;
+    }
+    ticket = pool_get(&view->tickets);
+    ticket->number = ++view->next_number;
+    ticket->region = region->record.id;
+    list_init(&ticket->place);
+    list_add_tail(&view->retry, &ticket->place);
+}
+
+/* --- the life of a ticket --- */
+
+static void try_ticket(struct catalog_view *view, struct ticket *ticket)
+{
+    if (++ticket->tries > TRIES_MAX) {
+        fail(view, ticket, DSM_EAGAIN);
+    } else if (ticket->client == 0) {
+        try_leave(view, ticket);
+    } else if (ticket->call.kind == CALL_OPEN) {
+        try_open(view, ticket);
+    } else if (ticket->call.kind == CALL_UNLINK) {
+        try_unlink(view, ticket);
+    } else {
+        try_truncate(view, ticket);
+    }
+}
+
+void catalog_on_call(struct catalog_view *view, struct client *client, uint64_t number,
+                     const struct call *call, region_id region)
+{
+    struct ticket *ticket = pool_get(&view->tickets);
+
+    ticket->number = ++view->next_number;
+    ticket->client = client->id;
+    ticket->call_number = number;
+    ticket->call = *call;
+    ticket->region = region;
+    list_init(&ticket->place);
+    try_ticket(view, ticket);
+}
+
+bool catalog_try(struct catalog_view *view)
+{
+    struct ticket *ticket;
+
+    if (list_is_empty(&view->retry)) {
+        return false;
+    }
+    ticket = list_object(view->retry.next, struct ticket, place);
+    list_remove(&ticket->place);
+    try_ticket(view, ticket);
+    return true;
+}
+
+static struct ticket *find_ticket(const struct catalog_view *view, uint64_t number)
+{
+    for (struct list *place = view->waiting.next; place != &view->waiting; place = place->next) {
+        struct ticket *ticket = list_object(place, struct ticket, place);
+
+        if (ticket->number == number) {
+            return ticket;
+        }
+    }
+    return NULL;
+}
+
+void catalog_on_proposed(struct catalog_view *view, uint64_t number, int32_t error, region_id id)
+{
+    struct ticket *ticket = find_ticket(view, number);
+
+    if (ticket == NULL) {
+        return;
+    }
+    if (error == 0 && ticket->client != 0 && ticket->call.kind == CALL_OPEN &&
+        ticket->proposal.kind == PROPOSAL_CREATE) {
+        ticket->region = id;
+    } else if (error == 0 && ticket->call.kind == CALL_UNLINK) {
+        ticket->region = ticket->proposal.record.id;
+    }
+    if (error == 0 || error == DSM_EAGAIN || (error == DSM_ESTALE && ticket->client != 0) ||
+        (error == DSM_EEXIST && (ticket->call.oflag & CALL_OFLAG_EXCLUSIVE) == 0)) {
+        ticket->is_proposed = false;
+        list_remove(&ticket->place);
+        list_add_tail(&view->retry, &ticket->place);
+        return;
+    }
+    if (ticket->client == 0 && error == DSM_EKEEPER) {
+        ticket->is_proposed = false;
+        stall(view, ticket); /* nobody waits for it, but it has to be done some time */
+        return;
+    }
+    fail(view, ticket, error);
+}
+
+struct region *catalog_on_record(struct catalog_view *view, const struct record *record)
+{
+    struct context *context = view->context;
+    struct region *region = context_region(context, record->id);
+
+    if (region == NULL) {
+        if (record->deleted) {
+            return NULL;
+        }
+        region = pool_get(&context->region_pool);
+        list_init(&region->maps);
+        list_add_tail(&context->regions[record->id.slot % REGION_BUCKETS], &region->place);
+    }
+    if (region->is_open && record->size_bytes > region->record.size_bytes) {
+        region->record = *record;
+        region->is_open = false;
+        region_open(context, region);
+    }
+    region->record = *record;
+    return region;
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The messages that a home gets. The states and the rules H1 to H5 are told in home.c; a message that is about no
+ * open transfer is late and changes nothing.
+ */
+#include "dsm/core/home.h"
+
+static struct transfer *find_repeated(const struct home_page *page, const struct message *message)
+{
+    struct transfer *transfer = page != NULL ? page->open : NULL;
+
+    if (transfer != NULL && transfer->requester == message->from &&
+        transfer->request == message->request) {
+        return transfer;
+    }
+    return NULL;
+}
+
+static bool is_waiting(const struct home_page *page, const struct message *message)
+{
+    const struct transfer *transfer = page->waiters;
+
+    while (transfer != NULL &&
+           (transfer->requester != message->from || transfer->request != message->request)) {
+        transfer = transfer->next;
+    }
+    return transfer != NULL;
+}
+
+/* A repeated request: repeat what it waits for, or the outcome that closed it without a CONFIRM. */
+static void repeat(struct homes *homes, const struct message *message, struct home_page *page)
+{
+    struct transfer *transfer = find_repeated(page, message);
+    struct message answer = *message;
+
+    if (transfer != NULL) {
+        transfer_drive(homes, transfer);
+        return;
+    }
+    answer.to = message->from;
+    if (is_waiting(page, message)) {
+        return;
+    }
+    if (message->kind == MESSAGE_LEAVE) {
+        answer.kind = MESSAGE_RELEASE;
+        answer.flags = FLAG_LEAVE;
+        context_send(homes->context, &answer, BYTES_NONE, 0, 0);
+    } else if (page->lost) {
+        answer.kind = MESSAGE_LOST;
+        answer.granted = 1;
+        answer.requester = (uint8_t)(home_page_owner(page) % NODES_MAX);
+        answer.error = DSM_EDOWN;
+        context_send(homes->context, &answer, BYTES_NONE, 0, 0);
+    }
+}
+
+void homes_on_request(struct homes *homes, const struct message *message, bool is_new)
+{
+    struct region *region = context_region(homes->context, message->region);
+    struct home_page *page;
+    struct transfer *transfer, **tail;
+
+    core_assert(region != NULL, "N4: the node admits no message to an unknown region");
+    page = directory_get(&homes->directory, message->region.slot, message->page);
+    if (!is_new) {
+        repeat(homes, message, page);
+        return;
+    }
+    transfer = pool_get(&homes->transfers);
+    list_init(&transfer->place);
+    transfer->region = region;
+    transfer->page = message->page;
+    transfer->count = region_same_home(region, message->page, message->count);
+    transfer->request = message->request;
+    transfer->requester = message->from;
+    transfer->have = message->have;
+    transfer->source = 0xff;
+    transfer->kind = message->kind == MESSAGE_READ    ? TRANSFER_READ
+                     : message->kind == MESSAGE_WRITE ? TRANSFER_WRITE
+                                                      : TRANSFER_LEAVE;
+    if (page->open == NULL && page->waiters == NULL) {
+        transfer_start(homes, transfer);
+        return;
+    }
+    for (tail = &page->waiters; *tail != NULL; tail = &(*tail)->next) {
+    }
+    *tail = transfer;
+}
+
+/* The open transfer that a message is about; NULL: the message is late. */
+static struct transfer *find_open(const struct homes *homes, const struct message *message)
+{
+    const struct home_page *page =
+        directory_find(&homes->directory, message->region.slot, message->page);
+    struct transfer *transfer = page != NULL ? page->open : NULL;
+
+    if (transfer == NULL || transfer->request != message->request ||
+        !region_id_equal(transfer->region->record.id, message->region)) {
+        return NULL;
+    }
+    return transfer;
+}
+
+void homes_on_invalidated(struct homes *homes, const struct message *message)
+{
+    struct transfer *transfer = find_open(homes, message);
+
+    if (transfer == NULL || transfer->requester != message->requester ||
+        transfer->kind != TRANSFER_WRITE || !nodeset_has(transfer->acks, message->from)) {
+        return;
+    }
+    transfer->acks &= ~nodeset_of(message->from);
+    if (transfer->acks == 0) {
+        transfer_grant(homes, transfer);
+    }
+}
+
+static void close_adopt(struct homes *homes, struct transfer *transfer, bool adopted)
+{
+    struct home_page *page = transfer_page(homes, transfer, 0);
+
+    if (adopted) {
+        page->owner = transfer->requester + 1u;
+        page->orphan = 0;
+    } else {
+        page->readers &= ~nodeset_of(transfer->requester);
+        page->lost = page->readers == 0;
+    }
+    transfer_close(homes, transfer);
+}
+
+void homes_on_not_here(struct homes *homes, const struct message *message)
+{
+    struct transfer *transfer = find_open(homes, message);
+
+    if (transfer == NULL) {
+        return;
+    }
+    if (transfer->kind == TRANSFER_ADOPT) {
+        if (transfer->requester == message->from && (message->flags & FLAG_ADOPT) != 0) {
+            close_adopt(homes, transfer, false);
+        }
+        return;
+    }
+    if (transfer->requester != message->requester || transfer->kind == TRANSFER_LEAVE) {
+        return;
+    }
+    if (transfer->asking && message->from == transfer->requester) {
+        transfer->asking = false;
+        if (transfer->kind == TRANSFER_WRITE) {
+            for (uint32_t i = 0; i < transfer->count; i++) {
+                transfer_page(homes, transfer, i)->lost = 1;
+            }
+            transfer_lose(homes, transfer);
+        } else {
+            transfer_restart(homes, transfer);
+        }
+        return;
+    }
+    if (transfer->asking || transfer->mode != MODE_DATA || transfer->source != message->from) {
+        return;
+    }
+    for (uint32_t i = 0; i < transfer->count; i++) {
+        struct home_page *page = transfer_page(homes, transfer, i);
+
+        page->readers &= ~nodeset_of(message->from);
+        if (home_page_owner(page) == message->from) {
+            page->orphan = 1;
+            page->lost = page->readers == 0 || transfer->kind == TRANSFER_WRITE;
+        }
+    }
+    transfer_restart(homes, transfer);
+}
+
+static void apply(struct homes *homes, const struct transfer *transfer, struct home_page *page)
+{
+    uint32_t self = homes->context->config.self;
+
+    switch (transfer->kind) {
+    case TRANSFER_READ:
+        page->readers |= nodeset_of(transfer->requester);
+        break;
+    case TRANSFER_WRITE:
+        page->readers = nodeset_of(transfer->requester);
+        page->owner = transfer->requester + 1u;
+        page->written = transfer->version & ((UINT64_C(1) << 48) - 1);
+        break;
+    case TRANSFER_LEAVE:
+        page->readers &= ~nodeset_of(transfer->requester);
+        page->readers |= nodeset_of(self);
+        page->owner = self + 1u;
+        break;
+    default:
+        break;
+    }
+}
+
+void homes_on_confirm(struct homes *homes, const struct message *message)
+{
+    struct transfer *transfer = find_open(homes, message);
+    bool leave = (message->flags & FLAG_LEAVE) != 0;
+    bool adopt = (message->flags & FLAG_ADOPT) != 0;
+    uint32_t from;
+
+    if (transfer == NULL || leave != (transfer->kind == TRANSFER_LEAVE) ||
+        adopt != (transfer->kind == TRANSFER_ADOPT)) {
+        return;
+    }
+    from = leave ? homes->context->config.self : transfer->requester;
+    if (message->from != from || message->count == 0) {
+        return;
+    }
+    if (adopt) {
+        close_adopt(homes, transfer, true);
+        return;
+    }
+    for (uint32_t i = 0; i < transfer->count && i < message->count; i++) {
+        apply(homes, transfer, transfer_page(homes, transfer, i));
+    }
+    if (leave || (transfer->kind == TRANSFER_WRITE && transfer->mode == MODE_DATA)) {
+        struct message release = transfer_message(transfer, MESSAGE_RELEASE,
+                                       leave ? transfer->requester : transfer->source);
+
+        release.flags = leave ? FLAG_LEAVE : 0;
+        context_send(homes->context, &release, BYTES_NONE, 0, 0);
+    }
+    transfer_close(homes, transfer);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Calls of local programs: what can be decided here is, the rest goes to the catalog or to a home. */
+#include "dsm/core/node_parts.h"
+
+static int32_t check_name(const struct call *call)
+{
+    if (!record_name_is_valid(call->name)) {
+        return DSM_ENAME;
+    }
+    return call->object == RECORD_REGION || call->object == RECORD_SEM ? 0 : DSM_EINVAL;
+}
+
+static int32_t check_new(struct call *call)
+{
+    if (call->object == RECORD_SEM) {
+        return call->value <= INT32_MAX ? 0 : DSM_EINVAL;
+    }
+    if (call->page_size == 0) {
+        call->page_size = DSM_PAGE_SIZE_MIN;
+    }
+    if (call->page_size < DSM_PAGE_SIZE_MIN || call->page_size > DSM_PAGE_SIZE_MAX ||
+        (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED) {
+        return DSM_EINVAL;
+    }
+    return 0;
+}
+
+static void on_map(struct node *node, struct client *client, uint64_t number,
+                   const struct handle *handle, const struct call *call)
+{
+    struct region *region = handle->region;
+    uint64_t page_size = region->record.page_size;
+    uint64_t end = region_pages(region) * page_size;
+    struct reply reply = {.node = NODE_NONE};
+    int32_t error = 0;
+    struct map *map;
+
+    if (region->record.kind != RECORD_REGION || call->size_bytes == 0 ||
+        (call->rights & RIGHTS_READ) == 0 || call->offset % page_size != 0) {
+        error = DSM_EINVAL;
+    } else if (call->offset >= end || call->size_bytes > end - call->offset) {
+        error = DSM_ERANGE;
+    } else if ((call->rights & ~handle->rights) != 0) {
+        error = DSM_EACCES;
+    }
+    if (error != 0) {
+        client_reply_error(&node->context, client->id, number, error, NODE_NONE);
+        return;
+    }
+    region_open(&node->context, region);
+    map = map_add(&node->clients, client, region, call->offset / page_size,
+                  (call->size_bytes + page_size - 1) / page_size,
+                  (call->rights & RIGHTS_WRITE) != 0);
+    reply.map = map->id;
+    reply.region = region->record.id;
+    reply.size_bytes = map->count * page_size;
+    reply.page_size = region->record.page_size;
+    client_reply(&node->context, client->id, number, &reply);
+}
+
+static void reply_stat(struct node *node, const struct client *client, uint64_t number,
+                       const struct region *region)
+{
+    struct reply reply = {
+        .node = NODE_NONE,
+        .region = region->record.id,
+        .size_bytes = region->record.size_bytes,
+        .page_size = region->record.page_size,
+        .mode = region->record.mode,
+        .uid = region->record.uid,
+        .gid = region->record.gid,
+        .home = region->record.home,
+    };
+
+    client_reply(&node->context, client->id, number, &reply);
+}
+
+static void drop_ref(struct node *node, struct region *region)
+{
+    if (region != NULL && region->count_refs == 0) {
+        catalog_leave(&node->catalog, region);
+    }
+}
+
+static void on_handle_call(struct node *node, struct client *client, uint64_t number,
+                           const struct call *call)
+{
+    struct handle *handle = handle_find(&node->clients, client, call->handle);
+    struct reply done = {.node = NODE_NONE};
+
+    if (handle == NULL || (handle->region == NULL && call->kind != CALL_CLOSE)) {
+        client_reply_error(&node->context, client->id, number, DSM_ESTALE, NODE_NONE);
+        return;
+    }
+    switch (call->kind) {
+    case CALL_CLOSE:
+        drop_ref(node, handle_remove(&node->clients, handle));
+        client_reply(&node->context, client->id, number, &done);
+        break;
+    case CALL_STAT:
+        reply_stat(node, client, number, handle->region);
+        break;
+    case CALL_MAP:
+        on_map(node, client, number, handle, call);
+        break;
+    case CALL_TRUNCATE:
+        if ((handle->rights & RIGHTS_WRITE) == 0) {
+            client_reply_error(&node->context, client->id, number, DSM_EACCES, NODE_NONE);
+        } else if (handle->region->record.kind != RECORD_REGION) {
+            client_reply_error(&node->context, client->id, number, DSM_EINVAL, NODE_NONE);
+        } else {
+            catalog_on_call(&node->catalog, client, number, call, handle->region->record.id);
+        }
+        break;
+    default:
+        calls_on_sync(&node->calls, client, number, handle, call);
+        break;
+    }
+}
+
+static void on_unmap(struct node *node, struct client *client, uint64_t number, map_id id)
+{
+    struct map *map = client_map(client, id);
+    struct reply done = {.node = NODE_NONE};
+
+    if (map == NULL) {
+        client_reply_error(&node->context, client->id, number, DSM_EINVAL, NODE_NONE);
+        return;
+    }
+    drop_ref(node, map_remove(&node->clients, map));
+    client_reply(&node->context, client->id, number, &done);
+}
+
+void node_on_call(struct node *node, client_id id, uint64_t number, const struct call *given)
+{
+    struct client *client = client_get(&node->clients, id);
+    struct call call = *given;
+    int32_t error = 0;
+
+    if (client == NULL) {
+        return;
+    }
+    if (call.kind == CALL_UNMAP) {
+        on_unmap(node, client, number, call.map);
+        return;
+    }
+    if (call.kind != CALL_OPEN && call.kind != CALL_UNLINK) {
+        if (call.kind == CALL_NONE || call.kind >= CALL_KINDS) {
+            client_reply_error(&node->context, id, number, DSM_EINVAL, NODE_NONE);
+            return;
+        }
+        on_handle_call(node, client, number, &call);
+        return;
+    }
+    error = check_name(&call);
+    if (error == 0 && call.kind == CALL_OPEN && (call.oflag & CALL_OFLAG_CREATE) != 0) {
+        error = check_new(&call);
+    }
+    if (error != 0) {
+        client_reply_error(&node->context, id, number, error, NODE_NONE);
+        return;
+    }
+    catalog_on_call(&node->catalog, client, number, &call, (region_id){0, 0});
+}
+
+/* A dying client is taken apart piece by piece; false: nobody is dying. */
+bool node_reap_client(struct node *node)
+{
+    struct client *client;
+
+    if (list_is_empty(&node->clients.dying)) {
+        return false;
+    }
+    client = list_object(node->clients.dying.next, struct client, place);
+    if (!list_is_empty(&client->maps)) {
+        drop_ref(node, map_remove(&node->clients,
+                                  list_object(client->maps.next, struct map, by_client)));
+    } else if (calls_reap(&node->calls, client)) {
+        return true;
+    } else if (!list_is_empty(&client->handles)) {
+        drop_ref(node, handle_remove(&node->clients, list_object(client->handles.next,
+                                                                 struct handle, by_client)));
+    } else {
+        list_remove(&client->place);
+        pool_put(&node->clients.clients, client);
+    }
+    return true;
+}
+
+void node_on_client_gone(struct node *node, client_id id)
+{
+    struct client *client = client_find(&node->clients, id);
+
+    if (client != NULL && !client->is_dying) {
+        client->is_dying = true;
+        list_remove(&client->place);
+        list_add_tail(&node->clients.dying, &client->place);
+    }
+}

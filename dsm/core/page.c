@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The requester's side of a page.
+ *
+ *            fault: READ                DATA or GRANT(zero), whole range in: CONFIRM
+ *   absent ----------------> want-read ------------------------------------------> read
+ *      |  fault: WRITE                    DATA and, if announced, GRANT: CONFIRM      |
+ *      +------------------> want-write ----------------------------------> write      | fault: WRITE
+ *      ^                        ^  ^                                        |         |
+ *      |   INVALIDATE (copy     |  +--------- read, upgrade under way <-----|---------+
+ *      |   goes, request stays) |                                           |
+ *      +--- INVALIDATE, or FORWARD for a writer (bytes are kept aside) <----+--> FORWARD for a
+ *      |                                                                         reader: read
+ *      +--- LOST: poisoned for good
+ *
+ * "want-" is no state of its own but an open request that the page points at, so that every
+ * combination of a copy and a wish is legal and named: what the copy is (absent, read, write, lost)
+ * and what was asked for.
+ *
+ * What may be trusted: in `read` every map has the page write-protected or not at all, and the bytes are
+ * those of `version`; in `write` this node alone has bytes, and each map may or may not have the
+ * right to write; in `absent` no map can reach bytes.
+ *
+ * P1 A page with an open request is not evicted and gets no second request.
+ * P2 Pages become read or write here only by DATA or GRANT that the home started, in the order in which
+ *    the home serialised them; the CONFIRM closes the transfer at the home, nothing else does.
+ * P3 Before bytes leave, every map is write-protected; before a page is dropped likewise.
+ * P4 A request asks for pages that are all absent, or for one page that is read (an upgrade).
+ * P5 Bytes that came are never shown writable before the GRANT, if one was announced.
+ */
+#include "dsm/core/page.h"
+
+#include <string.h>
+
+struct page *page_get(struct pages *pages, const struct region *region, uint64_t number)
+{
+    return directory_get(&pages->directory, region->record.id.slot, number);
+}
+
+void pages_init(struct pages *pages, struct context *context)
+{
+    pages->context = context;
+    directory_init(&pages->directory, sizeof(struct page), ITEMS_PER_STEP * 2 + 2);
+    pool_init(&pages->requests, sizeof(struct page_request), ITEMS_PER_STEP * 2, 64);
+    pool_init(&pages->waiters, sizeof(struct waiter), ITEMS_PER_STEP * 2, 64);
+    pool_init(&pages->kept_pool, sizeof(struct kept), ITEMS_PER_STEP * 2, 64);
+    for (uint32_t i = 0; i < REQUEST_BUCKETS; i++) {
+        list_init(&pages->by_id[i]);
+    }
+    list_init(&pages->kept);
+    list_init(&pages->retry);
+    list_init(&pages->blocked);
+}
+
+static struct list *bucket_of(const struct pages *pages, uint64_t id)
+{
+    return (struct list *)(uintptr_t)&pages->by_id[(id / NODES_MAX + id) % REQUEST_BUCKETS];
+}
+
+struct page_request *pages_request(const struct pages *pages, uint64_t id)
+{
+    const struct list *bucket = bucket_of(pages, id);
+
+    for (struct list *place = bucket->next; place != bucket; place = place->next) {
+        struct page_request *request = list_object(place, struct page_request, by_id);
+
+        if (request->out.id == id) {
+            return request;
+        }
+    }
+    return NULL;
+}
+
+void page_forget(struct pages *pages, const struct region *region, struct page *page)
+{
+    if (page->state == PAGE_READ || page->state == PAGE_WRITE) {
+        pages->resident_bytes -= region->record.page_size;
+        pages->context->counters.pages_resident--;
+    }
+    page->state = PAGE_ABSENT;
+    page->owner = 0;
+    page->version = 0;
+}
+
+void page_grant(struct pages *pages, const struct region *region, struct page *page,
+                       uint32_t state, uint64_t version)
+{
+    if (page->state != PAGE_READ && page->state != PAGE_WRITE) {
+        pages->resident_bytes += region->record.page_size;
+        pages->context->counters.pages_resident++;
+    }
+    page->state = state & 3u;
+    page->version = version & ((UINT64_C(1) << 56) - 1);
+    page->used = 1;
+    if (state == PAGE_WRITE) {
+        page->owner = 1;
+    }
+}
+
+/* --- requests --- */
+
+static void send_request(struct pages *pages, struct page_request *request)
+{
+    struct context *context = pages->context;
+    const struct page *page = page_get(pages, request->region, request->page);
+    static const uint8_t kinds[] = {0, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_LEAVE};
+    struct message message = {
+        .kind = kinds[request->kind],
+        .to = (uint8_t)request->out.home,
+        .region = request->region->record.id,
+        .page = request->page,
+        .count = (uint16_t)request->count,
+        .request = request->out.id,
+        .floor = context_floor(context, request->out.home),
+    };
+
+    if (request->kind == REQUEST_LEAVE) {
+        message.version = page->version;
+    } else if (page->state == PAGE_READ) {
+        message.have = page->version;
+    }
+    context_send(context, &message, BYTES_NONE, 0, 0);
+}
+
+struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
+                                  uint32_t count, uint32_t kind)
+{
+    struct page_request *request = pool_get(&pages->requests);
+
+    if (!outstanding_open(pages->context, &request->out, region_home(region, page), false)) {
+        pool_put(&pages->requests, request);
+        return NULL;
+    }
+    request->region = region;
+    request->page = page;
+    request->count = count;
+    request->kind = (uint8_t)kind;
+    list_init(&request->waiters);
+    list_add_tail(bucket_of(pages, request->out.id), &request->by_id);
+    for (uint32_t i = 0; i < count; i++) {
+        struct page *record = page_get(pages, region, page + i);
+
+        core_assert(record->request == NULL, "P1");
+        record->request = request;
+    }
+    send_request(pages, request);
+    return request;
+}
+
+void request_close(struct pages *pages, struct page_request *request)
+{
+    for (uint32_t i = 0; i < request->count; i++) {
+        page_get(pages, request->region, request->page + i)->request = NULL;
+    }
+    while (!list_is_empty(&request->waiters)) {
+        struct list *place = request->waiters.next;
+
+        list_remove(place);
+        list_add_tail(&pages->retry, place);
+    }
+    outstanding_close(pages->context, &request->out);
+    list_remove(&request->by_id);
+    pool_put(&pages->requests, request);
+}
+
+void pages_resend(struct pages *pages, struct page_request *request)
+{
+    pages->context->counters.resends++;
+    outstanding_sent(pages->context, &request->out);
+    send_request(pages, request);
+}
+
+/* --- faults --- */
+
+/* How many pages to ask for at once: a run of sequential faults makes it four times longer. */
+static uint32_t read_ahead(struct pages *pages, struct region *region, uint64_t page)
+{
+    uint32_t longest = pages->context->config.read_ahead_pages;
+    uint64_t bytes_bound = (UINT64_C(4) << 20) / region->record.page_size;
+    struct stream *oldest = &region->streams[0];
+
+    if (longest > bytes_bound) {
+        longest = bytes_bound > 0 ? (uint32_t)bytes_bound : 1;
+    }
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        struct stream *stream = &region->streams[i];
+
+        if (stream->pages > 0 && page <= stream->next_page &&
+            page + stream->pages > stream->next_page) {
+            stream->pages = stream->pages * 4 < longest ? stream->pages * 4 : longest;
+            stream->next_page = page + stream->pages;
+            stream->used_ms = pages->context->now_ms;
+            return stream->pages;
+        }
+        if (stream->used_ms < oldest->used_ms) {
+            oldest = stream;
+        }
+    }
+    oldest->next_page = page + 1;
+    oldest->pages = 1;
+    oldest->used_ms = pages->context->now_ms;
+    return 1;
+}
+
+void page_poison(struct pages *pages, const struct region *region, uint64_t page,
+                       uint32_t count, uint32_t node, int32_t error)
+{
+    struct action *action =
+        context_act_range(pages->context, ACTION_POISON, region->record.id, page, count);
+
+    action->node = node;
+    action->error = error;
+}
+
+static void act_atomic(struct pages *pages, const struct waiter *waiter)
+{
+    struct context *context = pages->context;
+    struct action *action;
+
+    /* P3: the agent writes the bytes itself, so no program may be writing them meanwhile. */
+    context_act_range(context, ACTION_PROTECT, waiter->region->record.id, waiter->page, 1);
+    action = context_act_range(context, ACTION_ATOMIC, waiter->region->record.id, waiter->page, 1);
+    action->message = waiter->atomic;
+}
+
+void page_fail_atomic(struct pages *pages, const struct waiter *waiter, int32_t error)
+{
+    struct message reply = {
+        .kind = MESSAGE_ATOMIC_DONE,
+        .to = (uint8_t)pages->context->config.self,
+        .requester = waiter->atomic.requester,
+        .region = waiter->region->record.id,
+        .request = waiter->atomic.request,
+        .error = error,
+    };
+
+    context_send(pages->context, &reply, BYTES_NONE, 0, 0);
+}
+
+/* Serve a waiter from what is here; false: it has to wait. */
+static bool settle(struct pages *pages, const struct waiter *waiter, const struct page *page)
+{
+    struct context *context = pages->context;
+    region_id region = waiter->region->record.id;
+
+    if (page->state == PAGE_LOST) {
+        if (waiter->map == 0) {
+            page_fail_atomic(pages, waiter, DSM_EDOWN);
+        } else {
+            page_poison(pages, waiter->region, waiter->page, 1,
+                       region_home(waiter->region, waiter->page), DSM_EDOWN);
+        }
+        return true;
+    }
+    if (page->state == PAGE_WRITE && page->request == NULL) {
+        if (waiter->map == 0) {
+            act_atomic(pages, waiter);
+        } else {
+            context_act_range(context, waiter->write ? ACTION_ALLOW : ACTION_WAKE, region,
+                              waiter->page, 1)
+                ->map = waiter->map;
+        }
+        return true;
+    }
+    if (page->state == PAGE_READ && !waiter->write) {
+        context_act_range(context, ACTION_WAKE, region, waiter->page, 1)->map = waiter->map;
+        return true;
+    }
+    return false;
+}
+
+/* A page that is wanted has a lost home: nobody knows any more where its bytes are. */
+static void lose_page(struct pages *pages, const struct region *region, uint64_t number,
+                      uint32_t node)
+{
+    struct page *page = page_get(pages, region, number);
+
+    page_forget(pages, region, page);
+    page->state = PAGE_LOST;
+    pages->context->counters.pages_lost++;
+    context_act_range(pages->context, ACTION_PROTECT, region->record.id, number, 1);
+    context_act_range(pages->context, ACTION_DROP, region->record.id, number, 1);
+    page_poison(pages, region, number, 1, node, DSM_EDOWN);
+}
+
+/* Ask for the waiter's page and, if faults are sequential, for those after it. */
+static struct page_request *ask(struct pages *pages, const struct waiter *waiter)
+{
+    struct region *region = waiter->region;
+    const struct page *page = page_get(pages, region, waiter->page);
+    uint32_t count = 1;
+
+    if (page->state == PAGE_ABSENT && waiter->map != 0) {
+        uint32_t wanted = region_same_home(region, waiter->page,
+                                           read_ahead(pages, region, waiter->page));
+
+        while (count < wanted) {
+            const struct page *next = page_get(pages, region, waiter->page + count);
+
+            if (next->state != PAGE_ABSENT || next->request != NULL) { /* P4 */
+                break;
+            }
+            count++;
+        }
+    }
+    pages->context->counters.faults_remote += waiter->map != 0;
+    return request_open(pages, region, waiter->page, count,
+                        waiter->write ? REQUEST_WRITE : REQUEST_READ);
+}
+
+static bool waits_already(const struct page_request *request, const struct waiter *waiter)
+{
+    if (waiter->map == 0) {
+        return false;
+    }
+    for (const struct list *place = request->waiters.next; place != &request->waiters;
+         place = place->next) {
+        const struct waiter *other =
+            list_object((struct list *)(uintptr_t)place, struct waiter, place);
+
+        if (other->map == waiter->map && other->page == waiter->page &&
+            other->write >= waiter->write) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Serve a waiter, or let it wait at an open or a new request; takes the waiter over. */
+static void attend(struct pages *pages, struct waiter *waiter)
+{
+    struct region *region = waiter->region;
+    struct page *page = page_get(pages, region, waiter->page);
+    uint32_t home = region_home(region, waiter->page);
+
+    if (waiter->map != 0 && context_map(pages->context, waiter->map) == NULL) {
+        pool_put(&pages->waiters, waiter);
+        return;
+    }
+    if (page->request == NULL && page->state == PAGE_ABSENT &&
+        region_home_is_lost(pages->context, region, home)) {
+        lose_page(pages, region, waiter->page, home);
+    }
+    if (settle(pages, waiter, page)) {
+        pool_put(&pages->waiters, waiter);
+        return;
+    }
+    if (page->request == NULL) {
+        region_open(pages->context, region);
+        if (ask(pages, waiter) == NULL) {
+            list_add_tail(&pages->blocked, &waiter->place);
+            return;
+        }
+    } else if (waits_already(page->request, waiter)) {
+        pool_put(&pages->waiters, waiter);
+        return;
+    }
+    list_add_tail(&page->request->waiters, &waiter->place);
+}
+
+void pages_on_fault(struct pages *pages, map_id id, uint64_t number, bool write)
+{
+    struct map *map = context_map(pages->context, id);
+    struct waiter *waiter;
+
+    if (map == NULL || number < map->page || number - map->page >= map->count) {
+        return; /* the mapping has just gone: its threads get their signal from the kernel */
+    }
+    pages->context->counters.faults++;
+    waiter = pool_get(&pages->waiters);
+    list_init(&waiter->place);
+    waiter->region = map->region;
+    waiter->page = number;
+    waiter->map = id;
+    waiter->write = write && map->may_write;
+    attend(pages, waiter);
+}
+
+void pages_on_atomic(struct pages *pages, const struct message *message)
+{
+    struct region *region = context_region(pages->context, message->region);
+    struct waiter *waiter = pool_get(&pages->waiters);
+
+    core_assert(region != NULL, "N4: the home checks the region first");
+    list_init(&waiter->place);
+    waiter->region = region;
+    waiter->page = message->offset / region->record.page_size;
+    waiter->write = true;
+    waiter->atomic = *message;
+    attend(pages, waiter);
+}
+
+bool pages_retry(struct pages *pages)
+{
+    struct list *place = pages->retry.next;
+
+    if (list_is_empty(&pages->retry)) {
+        return false;
+    }
+    list_remove(place);
+    attend(pages, list_object(place, struct waiter, place));
+    return true;
+}
+
+void pages_unblock(struct pages *pages)
+{
+    while (!list_is_empty(&pages->blocked)) {
+        struct list *place = pages->blocked.next;
+
+        list_remove(place);
+        list_add_tail(&pages->retry, place);
+    }
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * The page part of a node: which pages are here, in which state; the requests for those that are
+ * wanted; what is sent on when the home says so. It knows the home's part only by messages.
+ */
+#ifndef DSM_CORE_PAGE_H
+#define DSM_CORE_PAGE_H
+
+#include "dsm/core/context.h"
+#include "dsm/core/directory.h"
+
+#define REQUEST_BUCKETS 256u
+
+enum page_state {
+    PAGE_ABSENT = 0,
+    PAGE_READ = 1,
+    PAGE_WRITE = 2,
+    PAGE_LOST = 3,
+};
+
+enum request_kind {
+    REQUEST_READ = 1,
+    REQUEST_WRITE = 2,
+    REQUEST_LEAVE = 3,
+};
+
+/** A page's record: 16 bytes. */
+struct page {
+    struct page_request *request; /* open, NULL for none */
+    uint64_t version : 56;        /* of the transfer that granted the copy */
+    uint64_t state : 4;           /* enum page_state */
+    uint64_t owner : 1;           /* the home will ask us for it: never dropped silently */
+    uint64_t used : 1;            /* granted since the eviction clock passed */
+};
+
+/** Who waits for a page: a program's thread behind a mapping, or an atomic operation. */
+struct waiter {
+    struct list place;
+    struct region *region;
+    uint64_t page;
+    map_id map; /* 0: `atomic` */
+    bool write;
+    struct message atomic;
+};
+
+/** An open request for a run of pages; page->request of each points here. */
+struct page_request {
+    struct outstanding out; /* first */
+    struct list by_id;
+    struct region *region;
+    uint64_t page;
+    uint32_t count;
+    uint32_t granted;  /* 0: not known yet */
+    uint32_t received; /* pages whose bytes are in */
+    uint64_t version;
+    uint8_t kind; /* enum request_kind */
+    bool needs_grant;
+    bool has_grant;
+    struct list waiters;
+};
+
+/** Bytes put aside of pages that were given away, until the new owner has them. */
+struct kept {
+    struct list place;
+    region_id region;
+    uint64_t page;
+    uint64_t request;
+    uint64_t version;
+    uint32_t requester;
+    uint32_t count;
+    uint32_t number;
+};
+
+struct pages {
+    struct context *context;
+    struct directory directory; /* struct page */
+    struct pool requests, waiters, kept_pool;
+    struct list by_id[REQUEST_BUCKETS];
+    struct list kept;
+    struct list retry; /* struct waiter: faults to look at again */
+    struct list blocked; /* struct waiter: no room in the window to the home */
+    uint64_t resident_bytes;
+    uint32_t next_keep;
+    uint32_t clock_bucket; /* of the eviction clock */
+};
+
+void pages_init(struct pages *pages, struct context *context);
+/** A fault of a local program. */
+void pages_on_fault(struct pages *pages, map_id map, uint64_t page, bool write);
+/** An atomic operation to be done on a page of which this node is the home (a SYNC message). */
+void pages_on_atomic(struct pages *pages, const struct message *message);
+/** The messages to the requester. */
+void pages_on_data(struct pages *pages, const struct message *message);
+void pages_on_grant(struct pages *pages, const struct message *message);
+void pages_on_lost(struct pages *pages, const struct message *message);
+void pages_on_ask(struct pages *pages, const struct message *message);
+/** The messages to the owner and the readers (page_serve.c). */
+void pages_on_forward(struct pages *pages, const struct message *message);
+void pages_on_invalidate(struct pages *pages, const struct message *message);
+void pages_on_release(struct pages *pages, const struct message *message);
+void pages_on_take(struct pages *pages, const struct message *message);
+void pages_on_adopt(struct pages *pages, const struct message *message);
+/** Send a request again: the answer or the request may be lost. */
+void pages_resend(struct pages *pages, struct page_request *request);
+/** A request to a home that died: its pages are lost. */
+void pages_fail(struct pages *pages, struct page_request *request);
+/** Look again at one waiter that is to be retried; false: there is none. */
+bool pages_retry(struct pages *pages);
+/** Room may have come up in the windows: retry what was blocked. */
+void pages_unblock(struct pages *pages);
+/** Free some pages if more are here than the budget allows; false: nothing to do (page_evict.c). */
+bool pages_evict(struct pages *pages);
+/** A member died. */
+void pages_member_died(struct pages *pages, uint32_t node);
+/** The region is deleted; nobody here has it mapped. */
+void pages_region_gone(struct pages *pages, struct region *region);
+
+/*
+ * For the other files of the page part.
+ */
+
+/** The page's record, made if need be. */
+struct page *page_get(struct pages *pages, const struct region *region, uint64_t number);
+/** The page has bytes and this state from now on. */
+void page_grant(struct pages *pages, const struct region *region, struct page *page, uint32_t state,
+                uint64_t version);
+/** Give ACTION_POISON for pages that are lost. */
+void page_poison(struct pages *pages, const struct region *region, uint64_t page, uint32_t count,
+                 uint32_t node, int32_t error);
+/** Answer an atomic operation that cannot be done. */
+void page_fail_atomic(struct pages *pages, const struct waiter *waiter, int32_t error);
+/** An absent page from now on, its bytes dropped by the caller. */
+void page_forget(struct pages *pages, const struct region *region, struct page *page);
+/** The open request of this id, NULL for none. */
+struct page_request *pages_request(const struct pages *pages, uint64_t id);
+/** A new request, closed and freed by request_close(); NULL: no room in the window. */
+struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
+                                  uint32_t count, uint32_t kind);
+void request_close(struct pages *pages, struct page_request *request);
+
+#endif

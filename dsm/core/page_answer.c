@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The answers to a request for pages: bytes, grants, and the news that the pages are lost. The states and
+ * the rules P1 to P5 are told in page.c.
+ */
+#include "dsm/core/page.h"
+
+/* Tell the home that the request's pages are here; also for a request that was closed before. */
+static void confirm(struct pages *pages, const struct message *message, uint64_t page,
+                    uint32_t count)
+{
+    const struct region *region = context_region(pages->context, message->region);
+    struct message answer = {
+        .kind = MESSAGE_CONFIRM,
+        .region = message->region,
+        .page = page,
+        .count = (uint16_t)count,
+        .request = message->request,
+        .version = message->version,
+        .flags = message->flags & FLAG_LEAVE,
+    };
+
+    if (region == NULL || page >= region_pages(region)) {
+        return;
+    }
+    answer.to = (uint8_t)region_home(region, page);
+    context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+}
+
+/* The mapping through which bytes go in: that of the first thread that waits for any of them. */
+static map_id filling_map(const struct pages *pages, const struct page_request *request)
+{
+    const struct list *maps = &request->region->maps;
+
+    for (const struct list *place = request->waiters.next; place != &request->waiters;
+         place = place->next) {
+        const struct waiter *waiter =
+            list_object((struct list *)(uintptr_t)place, struct waiter, place);
+
+        if (waiter->map != 0 && context_map(pages->context, waiter->map) != NULL) {
+            return waiter->map;
+        }
+    }
+    return list_is_empty(maps) ? 0 : list_object(maps->next, struct map, by_region)->id;
+}
+
+static void fill(struct pages *pages, struct page_request *request, uint64_t page, uint32_t count,
+                 uint32_t source, bool write)
+{
+    struct context *context = pages->context;
+    region_id region = request->region->record.id;
+    struct action *action;
+    map_id map = filling_map(pages, request);
+
+    if (page_get(pages, request->region, page)->state == PAGE_READ) {
+        /* An upgrade whose copy the home did not count on: its bytes give way to those that came. */
+        context_act_range(context, ACTION_PROTECT, region, page, count);
+        context_act_range(context, ACTION_DROP, region, page, count);
+    }
+    action = context_act_range(context, ACTION_FILL, region, page, count);
+    action->source = (uint8_t)source;
+    action->map = map;
+    action->write = write;
+}
+
+/* After a fill for writing its own map's threads run already; the others' rights come one by one. */
+static void drop_served(struct pages *pages, struct page_request *request, map_id map, bool write)
+{
+    for (struct list *place = request->waiters.next; place != &request->waiters;) {
+        struct waiter *waiter = list_object(place, struct waiter, place);
+
+        place = place->next;
+        if (waiter->page >= request->page + request->granted) {
+            continue;
+        }
+        if (waiter->map != 0 && (!waiter->write || (write && waiter->map == map))) {
+            list_remove(&waiter->place);
+            pool_put(&pages->waiters, waiter);
+        }
+    }
+}
+
+/* Everything that the request gets is here: the pages change state, the home is told. */
+static void complete(struct pages *pages, struct page_request *request, bool is_upgrade)
+{
+    struct message about = {
+        .region = request->region->record.id,
+        .request = request->out.id,
+        .version = request->version,
+    };
+    bool write = request->kind == REQUEST_WRITE;
+
+    for (uint32_t i = 0; i < request->granted; i++) {
+        page_grant(pages, request->region,
+                   page_get(pages, request->region, request->page + i),
+                   write ? PAGE_WRITE : PAGE_READ, request->version);
+    }
+    confirm(pages, &about, request->page, request->granted);
+    if (!is_upgrade) {
+        drop_served(pages, request, filling_map(pages, request), write && !request->needs_grant);
+    }
+    request_close(pages, request);
+}
+
+static bool request_matches(const struct page_request *request, const struct message *message)
+{
+    return request->kind != REQUEST_LEAVE &&
+           region_id_equal(request->region->record.id, message->region) &&
+           message->granted > 0 && message->granted <= request->count &&
+           (request->granted == 0 || request->granted == message->granted);
+}
+
+/* The home's node takes a page over from an owner that wants to be rid of it. */
+static void take_over(struct pages *pages, const struct message *message)
+{
+    struct region *region = context_region(pages->context, message->region);
+    struct page *page;
+
+    if (region == NULL || message->page >= region_pages(region) ||
+        region_home(region, message->page) != pages->context->config.self) {
+        pages->context->counters.refused++;
+        return;
+    }
+    page = page_get(pages, region, message->page);
+    if (page->version < message->version && page->state != PAGE_WRITE) {
+        region_open(pages->context, region);
+        if (page->state != PAGE_READ) {
+            struct action *action = context_act_range(pages->context, ACTION_FILL,
+                                                      message->region, message->page, 1);
+
+            action->source = BYTES_PAYLOAD;
+            action->map = list_is_empty(&region->maps)
+                              ? 0
+                              : list_object(region->maps.next, struct map, by_region)->id;
+        }
+        page_grant(pages, region, page, PAGE_READ, message->version);
+        page->owner = 1;
+        pages->context->counters.pages_received++;
+    }
+    confirm(pages, message, message->page, 1);
+}
+
+/* The first source died half way and another one sends all from the start. */
+static void start_again(struct pages *pages, struct page_request *request,
+                        const struct message *message)
+{
+    region_id region = request->region->record.id;
+
+    if (request->received == 0 || message->page != request->page ||
+        message->version == request->version) {
+        return;
+    }
+    context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
+    context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
+    request->received = 0;
+    request->granted = 0;
+}
+
+void pages_on_data(struct pages *pages, const struct message *message)
+{
+    struct page_request *request = pages_request(pages, message->request);
+    bool write;
+
+    if ((message->flags & FLAG_LEAVE) != 0) {
+        take_over(pages, message);
+        return;
+    }
+    if (request == NULL) {
+        confirm(pages, message, message->page, message->granted);
+        return;
+    }
+    start_again(pages, request, message);
+    if (!request_matches(request, message) || message->count != pages->context->payload_pages ||
+        message->page != request->page + request->received || message->count == 0 ||
+        request->received + message->count > message->granted) {
+        return; /* a repetition; what is missing will be asked for again */
+    }
+    request->granted = message->granted;
+    request->version = message->version;
+    request->needs_grant = (message->flags & FLAG_GRANT) != 0;
+    write = request->kind == REQUEST_WRITE && (!request->needs_grant || request->has_grant);
+    if (write) {
+        request->needs_grant = false;
+    }
+    fill(pages, request, message->page, message->count, BYTES_PAYLOAD, write);
+    pages->context->counters.pages_received += message->count;
+    request->received += message->count;
+    if (request->received == request->granted && !request->needs_grant) {
+        complete(pages, request, false);
+    }
+}
+
+void pages_on_grant(struct pages *pages, const struct message *message)
+{
+    struct page_request *request = pages_request(pages, message->request);
+
+    if (request == NULL) {
+        confirm(pages, message, message->page, message->granted);
+        return;
+    }
+    if (!request_matches(request, message)) {
+        return;
+    }
+    request->version = message->version;
+    request->has_grant = true;
+    if ((message->flags & FLAG_ZERO) != 0) {
+        request->granted = message->granted;
+        fill(pages, request, request->page, request->granted, BYTES_ZERO,
+             request->kind == REQUEST_WRITE);
+        complete(pages, request, false);
+    } else if ((message->flags & FLAG_COPY) != 0) {
+        request->granted = message->granted;
+        if (page_get(pages, request->region, request->page)->state != PAGE_READ) {
+            pages->context->counters.refused++;
+            request->granted = 0;
+            return;
+        }
+        complete(pages, request, true);
+    } else if (request->granted != 0 && request->received == request->granted) {
+        complete(pages, request, false);
+    }
+}
+
+void pages_on_ask(struct pages *pages, const struct message *message)
+{
+    struct page_request *request = pages_request(pages, message->request);
+    struct message answer = {
+        .kind = MESSAGE_NOT_HERE,
+        .to = message->from,
+        .region = message->region,
+        .page = message->page,
+        .count = message->count,
+        .request = message->request,
+        .requester = (uint8_t)pages->context->config.self,
+    };
+
+    if (request == NULL) {
+        confirm(pages, message, message->page, message->count);
+    } else if (request->kind != REQUEST_LEAVE) {
+        context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+    }
+}
+
+void pages_on_lost(struct pages *pages, const struct message *message)
+{
+    struct page_request *request = pages_request(pages, message->request);
+    struct region *region;
+    uint32_t granted;
+
+    if (request == NULL || request->kind == REQUEST_LEAVE ||
+        !region_id_equal(request->region->record.id, message->region) ||
+        message->granted > request->count) {
+        return;
+    }
+    region = request->region;
+    granted = message->granted;
+    for (uint32_t i = 0; i < granted; i++) {
+        struct page *page = page_get(pages, region, request->page + i);
+
+        page_forget(pages, region, page);
+        if (message->error == DSM_EDOWN) {
+            page->state = PAGE_LOST;
+            pages->context->counters.pages_lost++;
+        }
+    }
+    context_act_range(pages->context, ACTION_PROTECT, region->record.id, request->page, granted);
+    context_act_range(pages->context, ACTION_DROP, region->record.id, request->page, granted);
+    page_poison(pages, region, request->page, granted, message->requester, message->error);
+    for (struct list *place = request->waiters.next; place != &request->waiters;) {
+        struct waiter *waiter = list_object(place, struct waiter, place);
+
+        place = place->next;
+        if (waiter->page < request->page + granted) {
+            if (waiter->map == 0) {
+                page_fail_atomic(pages, waiter, message->error);
+            }
+            list_remove(&waiter->place);
+            pool_put(&pages->waiters, waiter);
+        }
+    }
+    request_close(pages, request);
+}
+
+void pages_fail(struct pages *pages, struct page_request *request)
+{
+    struct message lost = {
+        .region = request->region->record.id,
+        .request = request->out.id,
+        .granted = (uint16_t)request->count,
+        .requester = (uint8_t)request->out.home,
+        .error = DSM_EDOWN,
+    };
+
+    if (request->kind == REQUEST_LEAVE) {
+        request_close(pages, request); /* the page stays where it is */
+    } else {
+        pages_on_lost(pages, &lost);
+    }
+}

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The owner's and the readers' side of a page: bytes go to whom the home names, copies go away when the
+ * home says so. The states and the rules P1 to P5 are told in page.c; besides,
+ *
+ * P6 A page that is given to a writer is dropped here at once, its bytes kept aside (struct kept) until
+ *    the home says that the writer has them, so that a lost message loses no page.
+ * P7 A message of a transfer that is not younger than the copy here is a late repetition: it changes
+ *    nothing (`version` counts transfers at the home).
+ */
+#include "dsm/core/page.h"
+
+static struct page *find_page(const struct pages *pages, const struct message *message,
+                              uint32_t index)
+{
+    return directory_find(&pages->directory, message->region.slot, message->page + index);
+}
+
+static bool has_bytes(const struct page *page)
+{
+    return page != NULL && (page->state == PAGE_READ || page->state == PAGE_WRITE);
+}
+
+/* Whose request it is: of a page that leaves, our own; else that of the node that gets the bytes. */
+static uint32_t requester_of(const struct pages *pages, const struct message *message)
+{
+    return (message->flags & FLAG_LEAVE) != 0 || message->kind == MESSAGE_TAKE
+               ? pages->context->config.self
+               : message->requester;
+}
+
+static struct kept *find_kept(const struct pages *pages, const struct message *message)
+{
+    uint32_t requester = requester_of(pages, message);
+
+    for (const struct list *place = pages->kept.next; place != &pages->kept; place = place->next) {
+        struct kept *kept = list_object((struct list *)(uintptr_t)place, struct kept, place);
+
+        if (kept->requester == requester && kept->request == message->request &&
+            region_id_equal(kept->region, message->region)) {
+            return kept;
+        }
+    }
+    return NULL;
+}
+
+static void forget_kept(struct pages *pages, struct kept *kept)
+{
+    context_act(pages->context, ACTION_FORGET, kept->region)->keep = kept->number;
+    list_remove(&kept->place);
+    pool_put(&pages->kept_pool, kept);
+}
+
+/* Send `count` pages in as many messages as their size asks for. */
+static void send_data(struct pages *pages, const struct message *forward,
+                      const struct region *region, uint32_t count, const struct kept *kept)
+{
+    uint32_t step = PAYLOAD_BYTES_TARGET / region->record.page_size;
+    struct message data = {
+        .kind = MESSAGE_DATA,
+        .to = forward->requester,
+        .flags = forward->flags & (FLAG_WRITE | FLAG_GRANT | FLAG_LEAVE),
+        .region = forward->region,
+        .request = forward->request,
+        .version = forward->version,
+        .granted = (uint16_t)count,
+    };
+
+    step = step > 0 ? step : 1;
+    for (uint32_t sent = 0; sent < count; sent += step) {
+        data.page = forward->page + sent;
+        data.count = (uint16_t)(count - sent < step ? count - sent : step);
+        context_send(pages->context, &data, kept != NULL ? BYTES_KEPT : BYTES_FRAMES,
+                     kept != NULL ? kept->number : 0, sent);
+    }
+}
+
+static void send_not_here(struct pages *pages, const struct message *forward)
+{
+    struct message answer = {
+        .kind = MESSAGE_NOT_HERE,
+        .to = forward->from,
+        .region = forward->region,
+        .page = forward->page,
+        .count = forward->count,
+        .request = forward->request,
+        .requester = forward->requester,
+    };
+
+    context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+}
+
+/* Write-protect what is writable; the pages are read from now on. */
+static void downgrade(struct pages *pages, const struct message *forward, uint32_t count)
+{
+    uint32_t first = count, last = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct page *page = find_page(pages, forward, i);
+
+        if (page->state == PAGE_WRITE) {
+            page->state = PAGE_READ;
+            pages->context->counters.downgrades++;
+            first = i < first ? i : first;
+            last = i;
+        }
+    }
+    if (first < count) {
+        context_act_range(pages->context, ACTION_PROTECT, forward->region, forward->page + first,
+                          last - first + 1);
+    }
+}
+
+/* Drop pages [first, first + count) of a message's range. */
+static void drop_run(struct pages *pages, const struct region *region,
+                     const struct message *message, uint32_t first, uint32_t count)
+{
+    if (count == 0) {
+        return;
+    }
+    context_act_range(pages->context, ACTION_PROTECT, message->region, message->page + first, count);
+    context_act_range(pages->context, ACTION_DROP, message->region, message->page + first, count);
+    for (uint32_t i = first; i < first + count; i++) {
+        page_forget(pages, region, find_page(pages, message, i));
+    }
+    pages->context->counters.invalidations += count;
+}
+
+/* Put the bytes aside, drop the pages, send the bytes (P6). */
+static void give_away(struct pages *pages, const struct message *forward,
+                      const struct region *region, uint32_t count)
+{
+    struct context *context = pages->context;
+    struct kept *kept = pool_get(&pages->kept_pool);
+
+    kept->region = forward->region;
+    kept->page = forward->page;
+    kept->count = count;
+    kept->request = forward->request;
+    kept->requester = requester_of(pages, forward);
+    kept->version = forward->version;
+    kept->number = ++pages->next_keep;
+    list_add_tail(&pages->kept, &kept->place);
+    context_act_range(context, ACTION_PROTECT, forward->region, forward->page, count);
+    context_act_range(context, ACTION_KEEP, forward->region, forward->page, count)->keep =
+        kept->number;
+    context_act_range(context, ACTION_DROP, forward->region, forward->page, count);
+    for (uint32_t i = 0; i < count; i++) {
+        page_forget(pages, region, find_page(pages, forward, i));
+    }
+    context->counters.invalidations += count;
+    send_data(pages, forward, region, count, kept);
+}
+
+void pages_on_forward(struct pages *pages, const struct message *message)
+{
+    const struct region *region = context_region(pages->context, message->region);
+    struct kept *kept = find_kept(pages, message);
+    uint32_t count = 0;
+    const struct page *page;
+
+    if (region == NULL) {
+        send_not_here(pages, message);
+        return;
+    }
+    if (kept != NULL) {
+        send_data(pages, message, region, kept->count, kept);
+        return;
+    }
+    page = find_page(pages, message, 0);
+    if (has_bytes(page) && page->version >= message->version) {
+        return; /* P7 */
+    }
+    while (count < message->count && has_bytes(page) && page->version < message->version &&
+           message->requester != pages->context->config.self) {
+        page = find_page(pages, message, ++count);
+    }
+    if (count == 0) {
+        send_not_here(pages, message);
+    } else if ((message->flags & FLAG_WRITE) != 0) {
+        give_away(pages, message, region, count);
+    } else {
+        downgrade(pages, message, count);
+        send_data(pages, message, region, count, NULL);
+    }
+}
+
+void pages_on_invalidate(struct pages *pages, const struct message *message)
+{
+    const struct region *region = context_region(pages->context, message->region);
+    uint32_t first = 0;
+    struct message answer = {
+        .kind = MESSAGE_INVALIDATED,
+        .to = message->from,
+        .region = message->region,
+        .page = message->page,
+        .count = message->count,
+        .request = message->request,
+        .requester = message->requester,
+    };
+
+    for (uint32_t i = 0; region != NULL && i < message->count; i++) {
+        const struct page *page = find_page(pages, message, i);
+        bool goes = has_bytes(page) && page->version < message->version;
+
+        if (goes && page->state == PAGE_WRITE) {
+            pages->context->counters.refused++; /* only bytes on their way to a writer may go */
+            return;
+        }
+        if (!goes) {
+            drop_run(pages, region, message, first, i - first);
+            first = i + 1;
+        }
+    }
+    if (region != NULL) {
+        drop_run(pages, region, message, first, message->count - first);
+    }
+    context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+}
+
+void pages_on_release(struct pages *pages, const struct message *message)
+{
+    struct page_request *request = pages_request(pages, message->request);
+    struct kept *kept = find_kept(pages, message);
+
+    if (kept != NULL) {
+        forget_kept(pages, kept);
+    }
+    if ((message->flags & FLAG_LEAVE) != 0 && request != NULL && request->kind == REQUEST_LEAVE &&
+        region_id_equal(request->region->record.id, message->region)) {
+        request_close(pages, request);
+    }
+}
+
+/* The page goes to its home: like one that is given to a writer, it is dropped before its bytes are sent. */
+void pages_on_take(struct pages *pages, const struct message *message)
+{
+    const struct page_request *request = pages_request(pages, message->request);
+    const struct kept *kept = find_kept(pages, message);
+    struct message to_home = *message;
+
+    to_home.requester = message->from;
+    to_home.flags = FLAG_LEAVE;
+    if (kept != NULL) {
+        send_data(pages, &to_home, context_region(pages->context, message->region), 1, kept);
+    } else if (request != NULL && request->kind == REQUEST_LEAVE &&
+               region_id_equal(request->region->record.id, message->region) &&
+               request->page == message->page &&
+               has_bytes(page_get(pages, request->region, request->page))) {
+        give_away(pages, &to_home, request->region, 1);
+        pages->context->counters.evictions++;
+    }
+}
+
+void pages_on_adopt(struct pages *pages, const struct message *message)
+{
+    struct page *page = find_page(pages, message, 0);
+    bool can = has_bytes(page) && page->version < message->version;
+    struct message answer = {
+        .kind = can ? MESSAGE_CONFIRM : MESSAGE_NOT_HERE,
+        .flags = FLAG_ADOPT,
+        .to = message->from,
+        .region = message->region,
+        .page = message->page,
+        .count = 1,
+        .request = message->request,
+        .version = message->version,
+        .requester = (uint8_t)pages->context->config.self,
+    };
+
+    if (can) {
+        page->owner = 1;
+    }
+    context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+}
+
+void pages_member_died(struct pages *pages, uint32_t node)
+{
+    for (struct list *place = pages->kept.next; place != &pages->kept;) {
+        struct kept *kept = list_object(place, struct kept, place);
+
+        place = place->next;
+        if (kept->requester == node || kept->request % NODES_MAX == node) {
+            forget_kept(pages, kept);
+        }
+    }
+}

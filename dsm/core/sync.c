@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each operation is a numbered request. It waits, holds (a mutex), or is done; what is done is kept until
+ * the requester's floor has passed it, so that a repeated request gets the same outcome and is not
+ * carried out twice.
+ *
+ * S1 A mutex has one holder at most, and it is passed on in order of arrival.
+ * S2 A semaphore's value is above zero only when nobody waits.
+ * S3 A barrier releases all parties of a round or none.
+ * S4 An operation is carried out once however often its request comes.
+ * S5 An operation that is cancelled or whose node died takes nothing with it.
+ */
+#include "dsm/core/sync.h"
+
+#define SEM_VALUE_MAX INT32_MAX
+
+void syncs_init(struct syncs *syncs, struct context *context)
+{
+    syncs->context = context;
+    pool_init(&syncs->objects, sizeof(struct sync_object), ITEMS_PER_STEP * 2, 64);
+    pool_init(&syncs->ops, sizeof(struct sync_entry), ITEMS_PER_STEP * 2, 64);
+    list_init(&syncs->outbox);
+    for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
+        list_init(&syncs->objects_by_key[i]);
+        list_init(&syncs->ops_by_request[i]);
+    }
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        list_init(&syncs->ops_by_node[i]);
+    }
+}
+
+/* --- objects --- */
+
+static uint32_t class_of(uint32_t op)
+{
+    switch (op) {
+    case SYNC_LOCK:
+    case SYNC_UNLOCK:
+    case SYNC_UNLOCK_DEAD:
+        return SYNC_CLASS_MUTEX;
+    case SYNC_SEM_WAIT:
+    case SYNC_SEM_POST:
+    case SYNC_SEM_VALUE:
+        return SYNC_CLASS_SEM;
+    case SYNC_BARRIER:
+        return SYNC_CLASS_BARRIER;
+    case SYNC_FETCH_ADD:
+    case SYNC_COMPARE_SWAP:
+        return SYNC_CLASS_ATOMIC;
+    default:
+        return 0;
+    }
+}
+
+static struct sync_object *get_object(struct syncs *syncs, struct region *region, uint64_t offset,
+                                      uint32_t class_)
+{
+    uint64_t key = (offset / 8 + region->record.id.slot * 31 + class_) % SYNC_BUCKETS;
+    struct list *bucket = &syncs->objects_by_key[key];
+    struct sync_object *object;
+
+    for (struct list *place = bucket->next; place != bucket; place = place->next) {
+        object = list_object(place, struct sync_object, place);
+        if (object->region == region && object->offset == offset && object->class_ == class_) {
+            return object;
+        }
+    }
+    object = pool_get(&syncs->objects);
+    object->region = region;
+    object->offset = offset;
+    object->class_ = class_;
+    object->value = class_ == SYNC_CLASS_SEM ? region->record.size_bytes : 0;
+    list_init(&object->waiters);
+    list_add_tail(bucket, &object->place);
+    return object;
+}
+
+/* Objects whose state is that of a new one need not be kept. */
+static void tidy_object(struct syncs *syncs, struct sync_object *object)
+{
+    if (object->class_ != SYNC_CLASS_SEM && list_is_empty(&object->waiters) &&
+        object->holder == NULL && !object->is_dead) {
+        list_remove(&object->place);
+        pool_put(&syncs->objects, object);
+    }
+}
+
+/* --- operations --- */
+
+static struct list *op_bucket(const struct syncs *syncs, uint32_t node, uint64_t request)
+{
+    uint64_t key = (request / NODES_MAX + node * 17u) % SYNC_BUCKETS;
+
+    return (struct list *)(uintptr_t)&syncs->ops_by_request[key];
+}
+
+static struct sync_entry *find_op(const struct syncs *syncs, uint32_t node, uint64_t request)
+{
+    const struct list *bucket = op_bucket(syncs, node, request);
+
+    for (struct list *place = bucket->next; place != bucket; place = place->next) {
+        struct sync_entry *op = list_object(place, struct sync_entry, by_request);
+
+        if (op->node == node && op->request == request) {
+            return op;
+        }
+    }
+    return NULL;
+}
+
+static struct sync_entry *new_op(struct syncs *syncs, const struct message *message)
+{
+    struct sync_entry *op = pool_get(&syncs->ops);
+
+    op->node = message->from;
+    op->request = message->request;
+    op->region = message->region;
+    op->op = message->op;
+    op->value = message->value;
+    op->state = SYNC_WAITING;
+    list_init(&op->place);
+    list_init(&op->outbox);
+    list_add_tail(op_bucket(syncs, op->node, op->request), &op->by_request);
+    list_add_tail(&syncs->ops_by_node[op->node], &op->by_node);
+    return op;
+}
+
+static void free_op(struct syncs *syncs, struct sync_entry *op)
+{
+    list_remove(&op->place);
+    list_remove(&op->by_request);
+    list_remove(&op->by_node);
+    list_remove(&op->outbox);
+    pool_put(&syncs->ops, op);
+}
+
+static void send_reply(struct syncs *syncs, const struct sync_entry *op, uint32_t flags)
+{
+    struct message reply = {
+        .kind = MESSAGE_SYNC_REPLY,
+        .to = op->node,
+        .flags = (uint8_t)flags,
+        .region = op->region,
+        .request = op->request,
+        .op = op->op,
+        .value = op->value,
+        .error = op->error,
+    };
+
+    context_send(syncs->context, &reply, BYTES_NONE, 0, 0);
+}
+
+/* Outcomes leave one by one: a barrier may have thousands of parties, a step's actions are bounded. */
+static void post_outcome(struct syncs *syncs, struct sync_entry *op)
+{
+    list_remove(&op->outbox);
+    list_add_tail(&syncs->outbox, &op->outbox);
+}
+
+bool syncs_send_outcome(struct syncs *syncs)
+{
+    struct sync_entry *op;
+
+    if (list_is_empty(&syncs->outbox)) {
+        return false;
+    }
+    op = list_object(syncs->outbox.next, struct sync_entry, outbox);
+    list_remove(&op->outbox);
+    send_reply(syncs, op, 0);
+    return true;
+}
+
+static void finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value)
+{
+    list_remove(&op->place);
+    op->state = SYNC_DONE;
+    op->object = NULL;
+    op->error = error;
+    op->value = value;
+    post_outcome(syncs, op);
+}
+
+/* --- mutex --- */
+
+/* The mutex is free: whoever came first gets it (S1). */
+static void pass_mutex(struct syncs *syncs, struct sync_object *object)
+{
+    struct sync_entry *op;
+
+    core_assert(object->holder == NULL, "S1");
+    if (list_is_empty(&object->waiters)) {
+        tidy_object(syncs, object);
+        return;
+    }
+    op = list_object(object->waiters.next, struct sync_entry, place);
+    list_remove(&op->place);
+    op->state = SYNC_HOLDING;
+    op->error = object->is_dead ? DSM_EOWNERDEAD : 0;
+    object->is_dead = false;
+    object->holder = op;
+    post_outcome(syncs, op);
+}
+
+static void unlock(struct syncs *syncs, struct sync_entry *op, struct sync_object *object,
+                   uint64_t held_by, bool is_dead)
+{
+    struct sync_entry *holder = object->holder;
+
+    if (holder == NULL || holder->node != op->node || holder->request != held_by) {
+        finish(syncs, op, DSM_EPERM, 0);
+        tidy_object(syncs, object);
+        return;
+    }
+    object->holder = NULL;
+    object->is_dead = is_dead;
+    free_op(syncs, holder);
+    finish(syncs, op, 0, 0);
+    pass_mutex(syncs, object);
+}
+
+/* --- semaphore --- */
+
+static void post(struct syncs *syncs, struct sync_object *object)
+{
+    if (list_is_empty(&object->waiters)) {
+        object->value++;
+    } else {
+        finish(syncs, list_object(object->waiters.next, struct sync_entry, place), 0, 0); /* S2 */
+    }
+}
+
+static void sem_operation(struct syncs *syncs, struct sync_entry *op, struct sync_object *object)
+{
+    if (op->op == SYNC_SEM_VALUE) {
+        finish(syncs, op, 0, object->value);
+    } else if (op->op == SYNC_SEM_POST) {
+        if (object->value >= SEM_VALUE_MAX) {
+            finish(syncs, op, DSM_EOVERFLOW, 0);
+        } else {
+            finish(syncs, op, 0, 0);
+            post(syncs, object);
+        }
+    } else if (object->value > 0) {
+        object->value--;
+        finish(syncs, op, 0, 0);
+    } else if (op->value == 1) {
+        finish(syncs, op, DSM_EAGAIN, 0);
+    } else {
+        op->object = object;
+        list_add_tail(&object->waiters, &op->place);
+    }
+}
+
+/* --- barrier --- */
+
+static void arrive(struct syncs *syncs, struct sync_entry *op, struct sync_object *object)
+{
+    uint32_t count = 1;
+
+    if (list_is_empty(&object->waiters)) {
+        object->parties = op->value > 0 && op->value < UINT32_MAX ? (uint32_t)op->value : 0;
+    }
+    if (object->parties == 0 || object->parties != op->value) {
+        finish(syncs, op, DSM_EINVAL, 0);
+        tidy_object(syncs, object);
+        return;
+    }
+    for (const struct list *place = object->waiters.next; place != &object->waiters;
+         place = place->next) {
+        count++;
+    }
+    op->object = object;
+    list_add_tail(&object->waiters, &op->place);
+    if (count < object->parties) {
+        return;
+    }
+    while (!list_is_empty(&object->waiters)) { /* S3 */
+        finish(syncs, list_object(object->waiters.next, struct sync_entry, place), 0, 0);
+    }
+    tidy_object(syncs, object);
+}
+
+/* --- messages --- */
+
+static void start_atomic(struct syncs *syncs, const struct message *message)
+{
+    struct message atomic = *message;
+
+    atomic.kind = MESSAGE_ATOMIC;
+    atomic.to = (uint8_t)syncs->context->config.self;
+    atomic.requester = message->from;
+    context_send(syncs->context, &atomic, BYTES_NONE, 0, 0);
+}
+
+static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct message *message)
+{
+    struct region *region = context_region(syncs->context, message->region);
+    uint32_t class_ = class_of(message->op);
+    struct sync_object *object;
+
+    if (class_ == 0 || (class_ == SYNC_CLASS_ATOMIC && message->offset % 8 != 0)) {
+        finish(syncs, op, DSM_EINVAL, 0);
+        return;
+    }
+    if (class_ == SYNC_CLASS_ATOMIC) {
+        start_atomic(syncs, message);
+        return;
+    }
+    object = get_object(syncs, region, message->offset, class_);
+    switch (message->op) {
+    case SYNC_LOCK:
+        op->object = object;
+        list_add_tail(&object->waiters, &op->place);
+        if (object->holder == NULL) {
+            pass_mutex(syncs, object);
+        } else if (message->operand == 1) {
+            finish(syncs, op, DSM_EAGAIN, 0);
+        }
+        break;
+    case SYNC_UNLOCK:
+    case SYNC_UNLOCK_DEAD:
+        unlock(syncs, op, object, message->operand, message->op == SYNC_UNLOCK_DEAD);
+        break;
+    case SYNC_BARRIER:
+        arrive(syncs, op, object);
+        break;
+    default:
+        sem_operation(syncs, op, object);
+        break;
+    }
+}
+
+static void cancel(struct syncs *syncs, const struct message *message)
+{
+    struct sync_entry *op = find_op(syncs, message->from, message->request);
+
+    if (op == NULL) { /* its request was lost; should it come yet, it counts as seen */
+        op = new_op(syncs, message);
+        op->was_queued = true;
+        finish(syncs, op, DSM_ECANCELED, 0);
+    } else if (op->state == SYNC_WAITING && op->object != NULL) {
+        struct sync_object *object = op->object;
+
+        finish(syncs, op, DSM_ECANCELED, 0); /* S5 */
+        tidy_object(syncs, object);
+    } else if (op->state != SYNC_WAITING) {
+        send_reply(syncs, op, 0); /* the outcome and the cancellation crossed */
+    }
+}
+
+void syncs_on_request(struct syncs *syncs, const struct message *message, bool is_new)
+{
+    struct sync_entry *op;
+
+    if (message->op == SYNC_CANCEL) {
+        cancel(syncs, message);
+        return;
+    }
+    if (is_new) {
+        carry_out(syncs, new_op(syncs, message), message);
+        return;
+    }
+    op = find_op(syncs, message->from, message->request);
+    if (op == NULL) {
+        return; /* S4: closed long ago */
+    }
+    if (op->state == SYNC_WAITING) {
+        op->was_queued = true;
+        send_reply(syncs, op, FLAG_QUEUED);
+    } else {
+        send_reply(syncs, op, 0);
+    }
+}
+
+void syncs_on_atomic_done(struct syncs *syncs, const struct message *message)
+{
+    struct sync_entry *op = find_op(syncs, message->requester, message->request);
+
+    if (op != NULL && op->state == SYNC_WAITING) {
+        finish(syncs, op, message->error, message->value);
+    }
+}
+
+void syncs_on_ack(struct syncs *syncs, const struct message *message)
+{
+    struct sync_entry *op = find_op(syncs, message->from, message->request);
+
+    if (op == NULL) {
+        return;
+    }
+    op->was_queued = false;
+    if (op->state == SYNC_DONE) {
+        free_op(syncs, op);
+    }
+}
+
+void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor)
+{
+    struct list *list = &syncs->ops_by_node[node];
+
+    for (struct list *place = list->next; place != list;) {
+        struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+        place = place->next;
+        if (op->request / NODES_MAX >= floor) {
+            break; /* the list is in order of numbers but for cancelled ones, which wait a little */
+        }
+        if (op->state == SYNC_DONE && !op->was_queued) {
+            free_op(syncs, op);
+        }
+    }
+}
+
+/* --- death --- */
+
+static void leave_object(struct syncs *syncs, struct sync_entry *op)
+{
+    struct sync_object *object = op->object;
+
+    if (object == NULL) {
+        return;
+    }
+    list_remove(&op->place);
+    if (object->holder == op) {
+        object->holder = NULL;
+        object->is_dead = true;
+        pass_mutex(syncs, object);
+    } else {
+        tidy_object(syncs, object);
+    }
+}
+
+void syncs_member_died(struct syncs *syncs, uint32_t node)
+{
+    struct list *list = &syncs->ops_by_node[node];
+
+    /* First nobody of it waits any more, then what it held is passed on. */
+    for (struct list *place = list->next; place != list; place = place->next) {
+        struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+        if (op->state == SYNC_WAITING) {
+            leave_object(syncs, op);
+            op->object = NULL;
+        }
+    }
+    while (!list_is_empty(list)) {
+        struct sync_entry *op = list_object(list->next, struct sync_entry, by_node);
+
+        leave_object(syncs, op);
+        free_op(syncs, op);
+    }
+}
+
+void syncs_region_gone(struct syncs *syncs, const struct region *region)
+{
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        struct list *list = &syncs->ops_by_node[i];
+
+        for (struct list *place = list->next; place != list;) {
+            struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+            place = place->next;
+            if (region_id_equal(op->region, region->record.id)) {
+                free_op(syncs, op);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
+        struct list *bucket = &syncs->objects_by_key[i];
+
+        for (struct list *place = bucket->next; place != bucket;) {
+            struct sync_object *object = list_object(place, struct sync_object, place);
+
+            place = place->next;
+            if (object->region == region) {
+                list_remove(&object->place);
+                pool_put(&syncs->objects, object);
+            }
+        }
+    }
+}

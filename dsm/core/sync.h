@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Synchronisation at its home: mutexes, semaphores, barriers, and the book-keeping of atomic operations.
+ * An object is (region, offset, class) and exists only while somebody uses it, semaphores apart.
+ */
+#ifndef DSM_CORE_SYNC_H
+#define DSM_CORE_SYNC_H
+
+#include "dsm/core/context.h"
+
+#define SYNC_BUCKETS 256u
+
+enum sync_class {
+    SYNC_CLASS_MUTEX = 1,
+    SYNC_CLASS_SEM = 2,
+    SYNC_CLASS_BARRIER = 3,
+    SYNC_CLASS_ATOMIC = 4,
+};
+
+struct sync_object {
+    struct list place;
+    struct region *region;
+    uint64_t offset;
+    uint32_t class_;
+    uint32_t parties;        /* BARRIER: of the round under way */
+    uint64_t value;          /* SEM */
+    bool is_dead;            /* MUTEX: the holder died; the next one is told */
+    struct sync_entry *holder;  /* MUTEX */
+    struct list waiters;     /* struct sync_entry, in order of arrival */
+};
+
+enum sync_state {
+    SYNC_WAITING = 1,
+    SYNC_HOLDING = 2, /* MUTEX: granted and not unlocked */
+    SYNC_DONE = 3,    /* the outcome is kept for a repetition of the request */
+};
+
+struct sync_entry {
+    struct list by_request;
+    struct list place; /* among the object's waiters */
+    struct list by_node;
+    struct list outbox; /* its outcome is to be sent */
+    struct sync_object *object;
+    region_id region;
+    uint64_t request;
+    uint64_t value;
+    int32_t error;
+    uint8_t node;
+    uint8_t op;
+    uint8_t state; /* enum sync_state */
+    bool was_queued; /* the requester was told so: its floor does not tell when it has the outcome */
+};
+
+struct syncs {
+    struct context *context;
+    struct pool objects, ops;
+    struct list objects_by_key[SYNC_BUCKETS];
+    struct list ops_by_request[SYNC_BUCKETS];
+    struct list ops_by_node[NODES_MAX];
+    struct list outbox; /* struct sync_entry */
+};
+
+void syncs_init(struct syncs *syncs, struct context *context);
+/** SYNC of an admitted requester; a repetition when not is_new. */
+void syncs_on_request(struct syncs *syncs, const struct message *message, bool is_new);
+/** The outcome of an atomic operation from this node's page part. */
+void syncs_on_atomic_done(struct syncs *syncs, const struct message *message);
+/** The requester has an outcome that had been called queued. */
+void syncs_on_ack(struct syncs *syncs, const struct message *message);
+/** Forget outcomes of a node's requests below its floor. */
+void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor);
+/** Send one outcome that is waiting to be sent; false: there is none. */
+bool syncs_send_outcome(struct syncs *syncs);
+void syncs_member_died(struct syncs *syncs, uint32_t node);
+void syncs_region_gone(struct syncs *syncs, const struct region *region);
+
+#endif
