@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * The agent's configuration. A flag beats a DSM_* environment variable, which beats the file
- * (INI, read with libinih), which beats the default. One list makes all four, --print-config and the
- * manual.
+ * (INI, read with libinih), which beats the default. One list makes all four, --print-config and
+ * the manual.
  */
 #ifndef DSM_AGENT_CONFIG_H
 #define DSM_AGENT_CONFIG_H
@@ -13,8 +13,8 @@
 #define CONFIG_TEXT_BYTES 512
 
 /**
- * Settings: member (and key; the flag has '-' for '_', the variable is DSM_ and capitals), type (text or
- * size: bytes with K, M, G, T; or number), default, what it is.
+ * Settings: member (and key; the flag has '-' for '_', the variable is DSM_ and capitals), type
+ * (text; size: bytes with K, M, G, T; or number), default, what it is.
  */
 #define CONFIG_SETTINGS(X)                                                                         \
     X(node, text, "", "this node's name, as in its certificate")                                   \
@@ -47,7 +47,9 @@ struct config {
 /** Set every setting to its default. */
 void config_init(struct config *config);
 /**
- * Read an INI file over what is there.
+ * Read an INI file over what is there: one section, [agent] or none. A path in it that does not
+ * begin with '/' is relative to the file's directory, so that a node's directory can be copied as
+ * a whole. On error nothing is changed.
  *
  * @error on error: the file, the line, what is wrong and what would be right
  *
@@ -56,13 +58,23 @@ void config_init(struct config *config);
 int config_read_file(struct config *config, const char *path, char *error);
 /** Take DSM_* variables; errors as config_read_file(). Unknown DSM_ variables are left alone. */
 int config_read_environment(struct config *config, char *error);
-/** Set one setting from text; errors as config_read_file(). `where` is named in the error. */
+/**
+ * Set one setting from text; errors as config_read_file(). `where` is named in the error. A path
+ * that does not begin with '/' is relative to the working directory; a node name is kept in lower
+ * case.
+ */
 int config_set(struct config *config, const char *key, const char *value, const char *where,
                char *error);
-/** Check the whole: names, ports, ranges, files that must be there; errors as config_read_file(). */
+/** Check the whole: names, ports, ranges, files that must be there. Errors: DSM_ECONFIG. */
 int config_check(const struct config *config, char *error);
 /** Print as an INI file that config_read_file() reads, to standard output. */
 void config_print(const struct config *config);
+/** Bytes of pages to keep in memory: the budget, or half of the machine's memory when that is 0. */
+uint64_t config_budget_bytes(const struct config *config);
+/** Is it a legal node name: 1 to 63 letters, digits, '.', '-', a letter or digit at both ends? */
+bool config_name_is_valid(const char *name);
+/** Is the host part of an address one that only a listener can use (0.0.0.0 or ::)? */
+bool config_host_is_wildcard(const char *host);
 /** Split "host:port" or "[v6]:port"; DSM_ECONFIG when it is neither. Host and port are written. */
 int config_split_address(const char *address, char *host, uint32_t host_bytes, uint16_t *port);
 
