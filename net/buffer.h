@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** A growable byte buffer with a sticky error, and a bounded reader of packed fields. */
+/** A growable byte buffer with a sticky error: bytes go in at the end and out at the start. */
 #ifndef DSM_NET_BUFFER_H
 #define DSM_NET_BUFFER_H
 
@@ -16,7 +16,7 @@ struct buffer {
 
 /** Free the buffer's memory and make it empty. */
 void buffer_close(struct buffer *buffer);
-/** Make it empty, keep its memory. */
+/** Make it empty, and no longer failed; keep its memory. */
 void buffer_clear(struct buffer *buffer);
 /** Bytes between start and end. */
 size_t buffer_len(const struct buffer *buffer);
@@ -24,7 +24,10 @@ size_t buffer_len(const struct buffer *buffer);
 const uint8_t *buffer_data(const struct buffer *buffer);
 /** Append; sets `failed` when there is no memory. */
 void buffer_append(struct buffer *buffer, const void *bytes, size_t len_bytes);
-/** Make room for len_bytes at the end and return it, NULL (and `failed`) without memory. */
+/**
+ * Make room for len_bytes at the end and return it, NULL (and `failed`) without memory. What was
+ * returned by buffer_data() moves.
+ */
 uint8_t *buffer_reserve(struct buffer *buffer, size_t len_bytes);
 /** Count len_bytes that were written into reserved room. */
 void buffer_commit(struct buffer *buffer, size_t len_bytes);

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Messages <-> bytes, by msgpack-c. One head is a msgpack array: its kind, then the kind's fields in the
- * order of their bits. Nothing is unpacked before a bounded walk has shown that the bytes are one
- * array of the right length, without nesting, whose strings end inside the bytes (msgpack-c #1013).
+ * Messages <-> bytes, in msgpack. One head is a msgpack array: its kind, then the kind's fields in
+ * the order of their bits, flat. Packing is msgpack-c's. Unpacking is one bounded walk that accepts
+ * only an array of the right length, without nesting, with the types and up to the largest values
+ * that the tables in codec.c name, whose strings end inside the bytes, and nothing after it; see
+ * net/fields.h for why msgpack-c's parser (its #1013) is not used on what came from the network.
  * Page bytes never come through here.
  */
 #ifndef DSM_NET_CODEC_H
@@ -22,22 +24,22 @@
 /** The version of the session protocol between libdsm and the agent. */
 #define SESSION_VERSION 1u
 
-/** Kinds of heads between agents that are not protocol messages; the numbers follow on from those. */
+/** Kinds of heads between agents that are not protocol messages. */
 enum wire_kind {
-    WIRE_HELLO = 64,   /* first on every link, both ways */
-    WIRE_BYE,          /* error, text: why the link is closed now */
-    WIRE_PING,         /* nothing; answered with PONG */
+    WIRE_HELLO = 64, /* first on every link, both ways */
+    WIRE_BYE,        /* error, text: why the link is closed now */
+    WIRE_PING,       /* nothing; answered with PONG */
     WIRE_PONG,
-    WIRE_JOIN,         /* -> keeper: node, incarnation, address: let me be a member */
-    WIRE_JOINED,       /* keeper ->: request, error, text, id.slot: your node number */
-    WIRE_WATCH,        /* -> keeper: revision: send me all records changed after it, and go on */
-    WIRE_RECORD,       /* keeper ->: record */
-    WIRE_PROPOSE,      /* -> keeper: request, proposal */
-    WIRE_PROPOSED,     /* keeper ->: request, error, id */
-    WIRE_INSPECT,      /* -> home: request, id, page: what do you know of these pages */
-    WIRE_INSPECTED,    /* home ->: request, id, one run (count 0: that was all), text empty */
-    WIRE_QUERY,        /* -> agent: request, topic: admin JSON of that agent */
-    WIRE_ANSWER,       /* agent ->: request, error, text: a piece of the JSON; value 1: more follows */
+    WIRE_JOIN,      /* -> keeper: request, node, incarnation, address: let me be a member */
+    WIRE_JOINED,    /* keeper ->: request, error, text, id.slot: your node number */
+    WIRE_WATCH,     /* -> keeper: revision: send me all records changed after it, and go on */
+    WIRE_RECORD,    /* keeper ->: record */
+    WIRE_PROPOSE,   /* -> keeper: request, proposal */
+    WIRE_PROPOSED,  /* keeper ->: request, error, id */
+    WIRE_INSPECT,   /* -> home: request, id, page: what do you know of these pages */
+    WIRE_INSPECTED, /* home ->: request, error, id, one run (count 0: that was all), text */
+    WIRE_QUERY,     /* -> agent: request, topic: admin JSON of that agent */
+    WIRE_ANSWER,    /* agent ->: request, error, text: a piece of the JSON; value 1: more follows */
     WIRE_KINDS,
 };
 
@@ -50,14 +52,14 @@ struct wire {
     int32_t error;
     uint64_t request;
     uint64_t revision;
-    uint64_t page;        /* INSPECT */
+    uint64_t page; /* INSPECT */
     uint64_t value;
     region_id id;
-    struct page_run run;  /* INSPECTED */
+    struct page_run run;                /* INSPECTED */
     char address[RECORD_ADDRESS_BYTES]; /* HELLO, JOIN: where the sender listens */
     char topic[RECORD_NAME_BYTES];      /* QUERY */
     char text[TEXT_BYTES_MAX];
-    struct proposal proposal;           /* PROPOSE; RECORD uses proposal.record */
+    struct proposal proposal; /* PROPOSE; RECORD uses proposal.record */
 };
 
 /** What a local program sends to its agent, one packet each. */
@@ -65,12 +67,12 @@ enum session_kind {
     SESSION_HELLO = 128, /* version -> text: the node's name; with a descriptor of /dev/userfaultfd
                             when the agent has one (value 1) */
     SESSION_CALL,        /* call -> reply; MAP: with the region's memfd */
-    SESSION_ATTACH,      /* map, address, size_bytes, with the userfaultfd registered there -> error 0
-                            once the whole range is write-protected */
-    SESSION_STATS,       /* -> counters */
-    SESSION_ADMIN,       /* topic, cursor -> text: a piece of JSON; cursor of the next piece, 0: that
-                            was all */
-    SESSION_REPLY,       /* the agent's answer to any of them */
+    SESSION_ATTACH, /* map, address, size_bytes, with the userfaultfd registered there -> error 0
+                       once the whole range is write-protected */
+    SESSION_STATS,  /* -> counters */
+    SESSION_ADMIN,  /* topic, cursor -> text: a piece of JSON; cursor of the next piece, 0: that
+                       was all */
+    SESSION_REPLY,  /* the agent's answer to any of them */
     SESSION_KINDS,
 };
 
@@ -79,17 +81,19 @@ enum session_kind {
 /** Bytes of the text of a reply at most. */
 #define SESSION_TEXT_MAX (32u << 10)
 #define SESSION_COUNTERS_MAX 32u
+/** Bytes of a topic, a word and a name, with the final NUL. */
+#define SESSION_TOPIC_BYTES (RECORD_NAME_BYTES + 32)
 
 struct session_request {
     uint32_t kind;
-    uint32_t version; /* HELLO */
-    uint64_t number;  /* of the request; the reply has the same */
-    map_id map;       /* ATTACH */
-    uint64_t address; /* ATTACH: in the client */
-    uint64_t size_bytes; /* ATTACH */
-    uint64_t cursor;     /* ADMIN */
-    char topic[RECORD_NAME_BYTES + 32]; /* ADMIN: "status", "nodes", "regions", "region /NAME", ... */
-    struct call call;    /* CALL; the credential is never on the wire */
+    uint32_t version;                /* HELLO */
+    uint64_t number;                 /* of the request; the reply has the same */
+    map_id map;                      /* ATTACH */
+    uint64_t address;                /* ATTACH: in the client */
+    uint64_t size_bytes;             /* ATTACH */
+    uint64_t cursor;                 /* ADMIN */
+    char topic[SESSION_TOPIC_BYTES]; /* ADMIN: "status", "nodes", "regions", "region /NAME", ... */
+    struct call call;                /* CALL; the credential is never on the wire */
 };
 
 struct session_reply {
@@ -99,14 +103,19 @@ struct session_reply {
     struct reply reply;
     uint32_t count_counters;
     uint64_t counters[SESSION_COUNTERS_MAX]; /* in the order of DSM_COUNTERS */
-    size_t text_bytes;
-    char text[SESSION_TEXT_MAX]; /* what went wrong, or JSON; terminated */
+    size_t text_bytes;                       /* strlen(text); set by unpacking */
+    char text[SESSION_TEXT_MAX];             /* what went wrong, or JSON; terminated */
 };
 
-/** Pack a protocol message (all fields of its kind); sets buffer->failed without memory. */
+/**
+ * Pack a protocol message (all fields of its kind); sets buffer->failed without memory. Texts are
+ * cut where their member ends; what has no kind is packed as a head that nobody unpacks.
+ */
 void message_pack(const struct message *message, struct buffer *buffer);
 /**
  * Unpack a protocol message. `from` and `to` are left 0: the link knows them.
+ *
+ * @message written on success only; members that the kind does not have are 0
  *
  * Errors: DSM_EPROTO  not exactly one legal head of a protocol message in len_bytes
  */

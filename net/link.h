@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * A link: one connection between two agents as a machine of bytes. TLS 1.3 with certificates on both
- * sides over memory BIOs, then frames. It owns no socket and reads no clock: bytes that came from the
- * peer go in, bytes for the peer and whole frames come out. The agent, the benchmark's limit and the
- * fuzzer use it alike.
+ * A link: one connection between two agents as a machine of bytes. TLS 1.3 with certificates on
+ * both sides over memory BIOs, then frames. It owns no socket and reads no clock: bytes that came
+ * from the peer go in, bytes for the peer and whole frames come out. The agent, the benchmark's
+ * limit and the fuzzer use it alike.
  *
- * A frame is: u32 head length, u32 payload length (both big endian), head (msgpack), payload (page
- * bytes, raw). Lengths are checked before room is made, and room grows only as bytes arrive.
+ * What a frame is: net/frame.h. A frame of at most one TLS record (16 KiB) is one record.
  */
 #ifndef DSM_NET_LINK_H
 #define DSM_NET_LINK_H
 
 #include "net/codec.h"
+#include "net/frame.h"
 
 /** Keys and certificates of this node, shared by all its links. */
 struct tls_context;
@@ -23,8 +23,8 @@ struct tls_context;
  * @tls                    returned, release with tls_context_free()
  * @text                   on error: which file and what is wrong with it; TEXT_BYTES_MAX bytes
  *
- * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or key and certificate differ
- *         DSM_ENOMEM
+ * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or key and certificate
+ * differ DSM_ENOMEM
  */
 int tls_context_new(const char *ca, const char *certificate, const char *key,
                     struct tls_context **tls, char *text);
@@ -35,14 +35,6 @@ const char *tls_context_name(const struct tls_context *tls);
 int64_t tls_context_expiry_s(const struct tls_context *tls);
 
 struct link;
-
-/** A frame that has arrived; the bytes are valid until the next call on the link. */
-struct frame {
-    const uint8_t *head;
-    size_t head_bytes;
-    const uint8_t *payload;
-    size_t payload_bytes;
-};
 
 /**
  * Make a link.
@@ -57,7 +49,8 @@ int link_new(struct tls_context *tls, bool is_server, struct link **link);
 void link_free(struct link *link);
 
 /**
- * Give the link bytes that came from the peer; takes all of them.
+ * Give the link bytes that came from the peer; takes all of them. After an error link_output() may
+ * still hold an alert that tells the peer why.
  *
  * Errors (sticky): DSM_ECERT  the peer's certificate is refused, or the peer refused ours
  *                  DSM_EPROTO not TLS 1.3, a broken record, or a frame out of bounds
@@ -66,7 +59,8 @@ void link_free(struct link *link);
 int link_receive(struct link *link, const uint8_t *bytes, size_t len_bytes);
 
 /**
- * The next whole frame.
+ * The next whole frame. Its bytes stay where they are until the next link_next(), link_receive() or
+ * link_free(); link_send() leaves them alone.
  *
  * Returns 1 and the frame, 0 when none is whole yet, or the link's sticky error.
  */
@@ -85,6 +79,7 @@ const char *link_error_text(const struct link *link);
  * Send a frame; both parts are copied (encrypted) before return.
  *
  * Errors: DSM_EAGAIN the handshake is not over; or the sticky error
+ *         DSM_EINVAL the frame is out of the bounds that the peer would check; nothing was sent
  */
 int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
               size_t payload_bytes);

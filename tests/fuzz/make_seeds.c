@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * Write the seeds that the fuzzers start from: one legal head of every kind, and streams of frames.
+ *
+ *   make_seeds DIRECTORY_FRAMES DIRECTORY_MESSAGES
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/frame.h"
+
+static int write_seed(const char *directory, const char *name, uint32_t number,
+                      const struct buffer *bytes)
+{
+    char path[4096];
+    FILE *file;
+    size_t written;
+
+    snprintf(path, sizeof(path), "%s/%s-%u", directory, name, number);
+    file = fopen(path, "w");
+    if (!file) {
+        perror(path);
+        return -1;
+    }
+    written = fwrite(buffer_data(bytes), 1, buffer_len(bytes), file);
+    if (fclose(file) != 0 || written != buffer_len(bytes)) {
+        perror(path);
+        return -1;
+    }
+    return 0;
+}
+
+static void fill_message(struct message *message, uint32_t kind)
+{
+    *message = (struct message){.kind = (uint8_t)kind,
+                                .epoch = 3,
+                                .request = 70000,
+                                .page = 9,
+                                .count = 2,
+                                .granted = 2,
+                                .version = 300,
+                                .error = -11,
+                                .region = {1, 5},
+                                .requester = 2,
+                                .offset = 64,
+                                .op = SYNC_LOCK};
+}
+
+static void fill_record(struct record *record)
+{
+    *record = (struct record){.kind = RECORD_REGION,
+                              .id = {2, 3},
+                              .revision = 17,
+                              .mode = 0600,
+                              .size_bytes = 1 << 20,
+                              .page_size = 4096,
+                              .homes = 7};
+    snprintf(record->name, sizeof(record->name), "/photograph");
+}
+
+static void fill_wire(struct wire *wire, uint32_t kind)
+{
+    *wire = (struct wire){.kind = kind,
+                          .version = PROTOCOL_VERSION,
+                          .node = 1,
+                          .incarnation = 4,
+                          .error = -3,
+                          .request = 12,
+                          .revision = 300,
+                          .id = {2, 3}};
+    wire->run = (struct page_run){.page = 5, .count = 900, .owner = 1, .readers = 6};
+    snprintf(wire->address, sizeof(wire->address), "192.0.2.1:7600");
+    snprintf(wire->topic, sizeof(wire->topic), "status");
+    snprintf(wire->text, sizeof(wire->text), "{\"a\": 1}");
+    wire->proposal.kind = PROPOSAL_CREATE;
+    wire->proposal.credential.count_groups = 2;
+    fill_record(&wire->proposal.record);
+}
+
+/** Seeds of heads; also appends each head that travels in a frame to the stream. */
+static int write_heads(const char *directory, struct buffer *stream)
+{
+    struct buffer head = {0};
+    int error = 0;
+
+    for (uint32_t kind = 1; kind < WIRE_KINDS && !error; kind++) {
+        uint8_t header[FRAME_HEADER_BYTES];
+        uint8_t page[64] = {0};
+        size_t payload_bytes = message_kind_has_payload(kind) ? sizeof(page) : 0;
+        struct message message;
+        struct wire wire;
+
+        buffer_clear(&head);
+        if (kind < MESSAGE_KINDS) {
+            fill_message(&message, kind);
+            message_pack(&message, &head);
+        } else if (kind >= WIRE_HELLO) {
+            fill_wire(&wire, kind);
+            wire_pack(&wire, &head);
+        } else {
+            continue;
+        }
+        error = write_seed(directory, "head", kind, &head);
+        frame_header_write(header, buffer_len(&head), payload_bytes);
+        buffer_append(stream, header, sizeof(header));
+        buffer_append(stream, buffer_data(&head), buffer_len(&head));
+        buffer_append(stream, page, payload_bytes);
+    }
+    buffer_close(&head);
+    return error;
+}
+
+static int write_session(const char *directory)
+{
+    struct session_reply *reply = calloc(1, sizeof(*reply));
+    struct session_request request = {.version = SESSION_VERSION,
+                                      .number = 5,
+                                      .map = 3,
+                                      .address = 1 << 30,
+                                      .size_bytes = 4096,
+                                      .topic = "nodes"};
+    struct record record;
+    struct buffer bytes = {0};
+    int error = reply ? 0 : -1;
+
+    request.call = (struct call){.kind = CALL_MAP, .handle = 2, .timeout_ms = -1, .name = "/a"};
+    for (uint32_t kind = SESSION_HELLO; kind < SESSION_REPLY && !error; kind++) {
+        buffer_clear(&bytes);
+        request.kind = kind;
+        session_request_pack(&request, &bytes);
+        error = write_seed(directory, "request", kind, &bytes);
+    }
+    if (!error) {
+        buffer_clear(&bytes);
+        reply->count_counters = 3;
+        snprintf(reply->text, sizeof(reply->text), "no object has this name");
+        session_reply_pack(reply, &bytes);
+        error = write_seed(directory, "reply", 0, &bytes);
+    }
+    if (!error) {
+        buffer_clear(&bytes);
+        fill_record(&record);
+        record_pack(&record, &bytes);
+        error = write_seed(directory, "record", 0, &bytes);
+    }
+    buffer_close(&bytes);
+    free(reply);
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    static const uint8_t pieces[][4] = {{255, 255, 255, 255}, {0, 0, 0, 0}, {7, 0, 100, 3}};
+    struct buffer frames = {0};
+    int error;
+
+    if (argc != 3) {
+        fprintf(stderr, "usage: make_seeds DIRECTORY_FRAMES DIRECTORY_MESSAGES\n");
+        return 2;
+    }
+    error = write_heads(argv[2], &frames);
+    if (!error) {
+        error = write_session(argv[2]);
+    }
+    for (uint32_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]) && !error; i++) {
+        struct buffer seed = {0};
+
+        buffer_append(&seed, pieces[i], sizeof(pieces[i]));
+        buffer_append(&seed, buffer_data(&frames), buffer_len(&frames));
+        error = write_seed(argv[1], "stream", i, &seed);
+        buffer_close(&seed);
+    }
+    buffer_close(&frames);
+    return error ? 1 : 0;
+}
