@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dsm/lib/mapping.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+static int map_fail(struct dsm_region *region, int error, const char *why)
+{
+    return session_fail(region->handle.dsm, error, "map region '%s': %s", region->handle.name, why);
+}
+
+static int wish_check(struct dsm_region *region, const struct mapping_wish *wish)
+{
+    uint64_t mask = region->page_size - 1;
+    long hardware = sysconf(_SC_PAGESIZE);
+
+    if (wish->len_bytes == 0) {
+        return map_fail(region, DSM_EINVAL, "the length is 0; map 1 byte at least");
+    }
+    if (wish->protection != DSM_READ && wish->protection != (DSM_READ | DSM_WRITE)) {
+        return map_fail(region, DSM_EINVAL,
+                        "unknown protection; use DSM_READ or DSM_READ | DSM_WRITE");
+    }
+    if ((wish->offset & mask) != 0 || ((uintptr_t)wish->address & mask) != 0) {
+        return session_fail(region->handle.dsm, DSM_EINVAL,
+                            "map region '%s': address %p and offset %" PRIu64
+                            " must be multiples of its page size %" PRIu32,
+                            region->handle.name, wish->address, wish->offset, region->page_size);
+    }
+    if ((wish->protection & DSM_WRITE) != 0 && !region->writable) {
+        return map_fail(region, DSM_EACCES,
+                        "DSM_WRITE through a handle that was opened O_RDONLY; open it O_RDWR");
+    }
+    if (wish->offset + wish->len_bytes < wish->offset ||
+        wish->offset + wish->len_bytes > UINT64_MAX - mask) {
+        return map_fail(region, DSM_ERANGE, dsm_strerror(DSM_ERANGE));
+    }
+    if (hardware <= 0 || region->page_size % (uint64_t)hardware != 0) {
+        return map_fail(region, DSM_ENOTSUP,
+                        "its pages are smaller than this machine's; make it with a larger "
+                        "page_size");
+    }
+    return 0;
+}
+
+/* Room for len bytes at a multiple of the page size: more than needed, then cut on both sides. */
+static void *reserve_aligned(uint64_t len_bytes, uint32_t page_size)
+{
+    uint64_t total = len_bytes + page_size;
+    uint8_t *start, *aligned;
+    uint64_t head;
+
+    if (total < len_bytes || total > SIZE_MAX) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    start = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (start == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    head = (page_size - ((uintptr_t)start & (page_size - 1))) & (page_size - 1);
+    aligned = start + head;
+    if (head > 0) {
+        (void)munmap(start, head);
+    }
+    (void)munmap(aligned + len_bytes, total - head - len_bytes);
+    return aligned;
+}
+
+/* A kernel that does not know MAP_FIXED_NOREPLACE takes the address as a hint. */
+static void *map_at(void *address, uint64_t len_bytes, int protection, int memfd, off_t offset)
+{
+    void *got =
+        mmap(address, len_bytes, protection, MAP_SHARED | MAP_FIXED_NOREPLACE, memfd, offset);
+
+    if (got != MAP_FAILED && got != address) {
+        (void)munmap(got, len_bytes);
+        errno = EEXIST;
+        return MAP_FAILED;
+    }
+    return got;
+}
+
+static void *map_anywhere(uint64_t len_bytes, uint32_t page_size, int protection, int memfd,
+                          off_t offset)
+{
+    void *room, *got;
+
+    if (page_size <= DSM_PAGE_SIZE_MIN) {
+        return mmap(NULL, len_bytes, protection, MAP_SHARED, memfd, offset);
+    }
+    room = reserve_aligned(len_bytes, page_size);
+    if (room == MAP_FAILED) {
+        return MAP_FAILED;
+    }
+    got = mmap(room, len_bytes, protection, MAP_SHARED | MAP_FIXED, memfd, offset);
+    if (got == MAP_FAILED) {
+        int saved = errno;
+
+        (void)munmap(room, len_bytes);
+        errno = saved;
+    }
+    return got;
+}
+
+static int mmap_fail(struct dsm_region *region, const struct mapping_wish *wish)
+{
+    int number = errno;
+    int error = number == EEXIST                       ? DSM_EBUSY
+                : number == ENOMEM && !wish->address   ? DSM_ENOMEM
+                : number == EPERM || number == EINVAL  ? DSM_EINVAL
+                : number == ENOMEM || number == EAGAIN ? DSM_ENOMEM
+                                                       : DSM_ESYS;
+
+    return session_fail(region->handle.dsm, error,
+                        "map region '%s': %" PRIu64 " bytes at %p: %s; %s", region->handle.name,
+                        wish->len_bytes, wish->address,
+                        error == DSM_EBUSY ? "something is mapped there" : strerror(number),
+                        wish->address != NULL ? "choose another address, or NULL for any"
+                                              : "ask for less, or raise the limits (ulimit -v)");
+}
+
+/*
+ * The descriptor is for writing also where the mapping is not: the kernel registers no range of a
+ * file that is open for reading only. A forked child would inherit the range without its watch and
+ * would read zeros from it, so it does not inherit it at all. Huge pages would be filled as a
+ * whole.
+ */
+static int range_map(struct dsm_region *region, const struct mapping_wish *wish, int memfd,
+                     struct mapping *mapping)
+{
+    int protection = PROT_READ | (wish->protection & DSM_WRITE ? PROT_WRITE : 0);
+    uint64_t len = mapping->len_bytes;
+    void *address;
+
+    if (wish->address != NULL) {
+        address = map_at(wish->address, len, protection, memfd, (off_t)wish->offset);
+    } else {
+        address = map_anywhere(len, region->page_size, protection, memfd, (off_t)wish->offset);
+    }
+    if (address == MAP_FAILED) {
+        return mmap_fail(region, wish);
+    }
+    if (madvise(address, len, MADV_DONTFORK) != 0) {
+        int error = session_fail(region->handle.dsm, DSM_ESYS, "map region '%s': MADV_DONTFORK: %s",
+                                 region->handle.name, strerror(errno));
+
+        (void)munmap(address, len);
+        return error;
+    }
+    (void)madvise(address, len, MADV_NOHUGEPAGE); /* Refused where there are none: as good. */
+    mapping->address = address;
+    return 0;
+}
+
+/* The agent answers when the whole range is write-protected: before that no program may see it. */
+static int mapping_attach(struct dsm_region *region, struct mapping *mapping)
+{
+    struct session_request request = {
+        .kind = SESSION_ATTACH,
+        .map = mapping->map,
+        .address = (uintptr_t)mapping->address,
+        .size_bytes = mapping->len_bytes,
+    };
+    struct deed deed = {.verb = "attach region", .name = region->handle.name};
+    struct dsm *dsm = region->handle.dsm;
+    struct answer answer;
+    int error =
+        session_ask(dsm, &deed, &request, mapping->fault.descriptor, SESSION_TIMEOUT_MS, &answer);
+
+    if (error == 0) {
+        if (answer.descriptor >= 0) {
+            (void)close(answer.descriptor);
+        }
+        error = space_set_ready(&dsm->space, mapping);
+        if (error != 0) {
+            (void)session_fail_deed(dsm, error, &deed);
+        }
+    }
+    return error;
+}
+
+/* From the agent's answer to the served mapping. The descriptor and the mapping are given. */
+static int mapping_finish(struct dsm_region *region, const struct mapping_wish *wish, int memfd,
+                          struct mapping *mapping)
+{
+    struct dsm *dsm = region->handle.dsm;
+    char text[TEXT_BYTES_MAX] = "";
+    int error = range_map(region, wish, memfd, mapping);
+
+    (void)close(memfd);
+    if (error != 0) {
+        free(mapping);
+        return error;
+    }
+    error = dsm->fault.ops->start(&dsm->fault, mapping->address, mapping->len_bytes,
+                                  &mapping->fault, text);
+    if (error != 0) {
+        (void)map_fail(region, error, text);
+    } else {
+        error = space_add(&dsm->space, mapping);
+        if (error != 0) {
+            (void)map_fail(region, error, dsm_strerror(error));
+        }
+    }
+    if (error != 0) {
+        (void)munmap(mapping->address, mapping->len_bytes);
+        dsm->fault.ops->stop(&mapping->fault);
+        free(mapping);
+        return error;
+    }
+    error = mapping_attach(region, mapping);
+    if (error != 0) {
+        (void)space_remove(&dsm->space, mapping);
+    }
+    return error;
+}
+
+/* What the agent answered to MAP must be what was asked; it comes from another program, after all.
+ */
+static int answer_check(struct dsm_region *region, const struct mapping_wish *wish,
+                        struct answer *answer)
+{
+    uint64_t mask = region->page_size - 1;
+
+    if (answer->descriptor < 0 && answer->descriptor_was_lost) {
+        return map_fail(region, DSM_ESYS,
+                        "no room for a descriptor; raise the limit of open files (ulimit -n)");
+    }
+    if (answer->descriptor < 0 || answer->reply.map == 0 ||
+        answer->reply.size_bytes != ((wish->len_bytes + mask) & ~mask)) {
+        if (answer->descriptor >= 0) {
+            (void)close(answer->descriptor);
+        }
+        return map_fail(region, DSM_EPROTO, "the agent's answer is not what was asked for");
+    }
+    return 0;
+}
+
+void mapping_tell_gone(struct dsm *dsm, const char *name, map_id map)
+{
+    struct deed deed = {.verb = "unmap region", .name = name};
+    struct call call = {.kind = CALL_UNMAP, .map = map};
+
+    if (map != 0) {
+        /* A failure means that the agent is gone or will notice by itself: nothing is left mapped.
+         */
+        (void)session_call(dsm, &deed, &call, NULL);
+    }
+}
+
+int mapping_make(struct dsm_region *region, const struct mapping_wish *wish,
+                 struct mapping **mapping)
+{
+    struct deed deed = {.verb = "map region",
+                        .name = region->handle.name,
+                        .has_offset = true,
+                        .offset = wish->offset};
+    struct call call = {
+        .kind = CALL_MAP,
+        .handle = region->handle.number,
+        .offset = wish->offset,
+        .size_bytes = wish->len_bytes,
+        .rights = (uint8_t)(RIGHTS_READ | (wish->protection & DSM_WRITE ? RIGHTS_WRITE : 0)),
+    };
+    struct dsm *dsm = region->handle.dsm;
+    struct mapping *new;
+    struct answer answer;
+    int error = wish_check(region, wish);
+
+    if (error != 0) {
+        return error;
+    }
+    new = calloc(1, sizeof *new);
+    if (new == NULL) {
+        return map_fail(region, DSM_ENOMEM, dsm_strerror(DSM_ENOMEM));
+    }
+    error = session_call(dsm, &deed, &call, &answer);
+    if (error != 0) {
+        free(new);
+        return error;
+    }
+    error = answer_check(region, wish, &answer);
+    if (error != 0) {
+        free(new);
+        mapping_tell_gone(dsm, region->handle.name, answer.reply.map);
+        return error;
+    }
+    new->map = answer.reply.map;
+    new->region = region->handle.id;
+    new->window_of = wish->is_window ? region : NULL;
+    new->offset = wish->offset;
+    new->len_bytes = answer.reply.size_bytes;
+    new->protection = wish->protection;
+    new->fault.descriptor = -1;
+    memcpy(new->name, region->handle.name, sizeof new->name);
+    error = mapping_finish(region, wish, answer.descriptor, new);
+    if (error != 0) {
+        char text[TEXT_BYTES_MAX];
+
+        /* Its own failure must not hide the sentence on the first one. */
+        dsm_last_error(dsm, text, sizeof text);
+        mapping_tell_gone(dsm, region->handle.name, answer.reply.map);
+        return session_fail(dsm, error, "%s", text);
+    }
+    *mapping = new;
+    return 0;
+}
+
+void windows_remove(struct dsm_region *region)
+{
+    struct dsm *dsm = region->handle.dsm;
+    map_id map;
+
+    while ((map = space_remove_window(&dsm->space, region)) != 0) {
+        mapping_tell_gone(dsm, region->handle.name, map);
+    }
+}
+
+int dsm_shm_map(struct dsm_region *region, void *address, uint64_t offset, uint64_t len_bytes,
+                int protection, void **mapped)
+{
+    struct mapping_wish wish = {
+        .address = address, .offset = offset, .len_bytes = len_bytes, .protection = protection};
+    struct mapping *mapping;
+    int error = mapping_make(region, &wish, &mapping);
+
+    if (error == 0) {
+        *mapped = mapping->address;
+    }
+    return error;
+}
+
+int dsm_shm_unmap(struct dsm *dsm, void *mapped)
+{
+    map_id map;
+    int error = session_check(dsm);
+
+    if (error != 0) {
+        return error;
+    }
+    map = space_remove_at(&dsm->space, mapped);
+    if (map == 0) {
+        return session_fail(dsm, DSM_EINVAL,
+                            "unmap: nothing of this session is mapped at %p; give what "
+                            "dsm_shm_map() returned",
+                            mapped);
+    }
+    /* In this order: what the agent does to the range until it hears of this, the kernel refuses.
+     */
+    mapping_tell_gone(dsm, "", map);
+    return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the two files of the fake agent share: its thread, and its answers. */
+#ifndef DSM_TESTS_FAKE_STATE_H
+#define DSM_TESTS_FAKE_STATE_H
+
+#include <pthread.h>
+#include <sys/un.h>
+
+#include "tests/unit/fake_agent.h"
+
+enum command {
+    COMMAND_NONE,
+    COMMAND_RELEASE,
+    COMMAND_BABBLE,
+    COMMAND_DIE,
+    COMMAND_STOP,
+};
+
+struct fake_map {
+    map_id map;
+    int client; /* its socket */
+    int uffd;   /* -1 until attached */
+    uint64_t address, offset, len_bytes;
+};
+
+struct held {
+    int client;
+    struct session_reply reply;
+};
+
+struct fake_agent {
+    struct fake_options options;
+    char directory[64];
+    struct sockaddr_un address;
+    pthread_t thread;
+    int listener, device, memfd, wake;
+    int clients[FAKE_CLIENTS_MAX];
+    struct fake_map maps[FAKE_MAPS_MAX];
+    struct held held[FAKE_HELD_MAX];
+    map_id last_map;
+    uint64_t last_handle, counter;
+    uint64_t size_bytes;
+    bool dead;
+    /* Under the lock, for other threads. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct fake_seen seen;
+    enum command command;
+    bool hold_locks;
+};
+
+/** Close a descriptor, if it is one, and forget it. */
+void descriptor_close(int *descriptor);
+/** A program is gone, and its mappings with it. */
+void client_drop(struct fake_agent *fake, int *client);
+/** Frees a map's place; a place is in use while its number is not 0. */
+void map_drop(struct fake_agent *fake, struct fake_map *map);
+/** Answer what is held back, the last first. */
+void held_release(struct fake_agent *fake);
+/** A packet, or the end, of a program. */
+void on_client(struct fake_agent *fake, int *client);
+/** Faults of a mapping. */
+void on_uffd(struct fake_agent *fake, struct fake_map *map);
+
+#endif
