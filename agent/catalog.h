@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The catalog's keeper as the agent sees it. Records of regions, semaphores and member nodes live under
- * one order of revisions; who keeps them is behind an ops table: on the first node the embedded keeper
- * (SQLite, WAL, synchronous=FULL), on the others a member that asks it over its link. (A keeper on etcd
- * is to follow behind the same table and conformance suite.)
+ * The catalog's keeper as the agent sees it. Records of regions, semaphores and member nodes live
+ * under one order of revisions; who keeps them is behind an ops table: on the first node the
+ * embedded keeper (SQLite, WAL, synchronous=FULL), on the others a member that asks it over its
+ * link. (A keeper on etcd is to follow behind the same table and conformance suite.)
  */
 #ifndef DSM_AGENT_CATALOG_H
 #define DSM_AGENT_CATALOG_H
@@ -17,7 +17,7 @@ struct catalog;
 
 struct catalog_events {
     void *context;
-    /** A record has changed (or is deleted); in the order of revisions, each exactly once. Borrowed. */
+    /** A record has changed (or is gone); in the order of revisions, each once. Borrowed. */
     void (*on_record)(void *context, const struct record *record);
     /** The outcome of a proposal; after on_record() of what it changed. */
     void (*on_proposed)(void *context, uint64_t ticket, int error, region_id id);
@@ -42,9 +42,9 @@ struct catalog_ops {
     int (*propose)(struct catalog *catalog, uint64_t ticket, const struct proposal *proposal);
     /** A head came from a peer (JOIN ... PROPOSED); true: it was the catalog's. */
     bool (*on_wire)(struct catalog *catalog, struct peer *peer, const struct wire *wire);
-    /** A connection came or went. */
+    /** A connection came or went; for each on_up() and on_down() of peers. */
     void (*on_peer)(struct catalog *catalog, struct peer *peer, bool is_up);
-    /** Leave in good order: declare this node dead so that others need not wait. Blocks 1 s at most. */
+    /** Leave in good order: this node is declared dead at once and not after its lease. */
     void (*leave)(struct catalog *catalog);
     /** Is the keeper there now? The text says who and where; TEXT_BYTES_MAX bytes. */
     bool (*is_available)(const struct catalog *catalog, char *text);

@@ -2,11 +2,13 @@
 /**
  * Frames: the node's copies of pages. One memfd per region, one userfaultfd per mapping of a local
  * program. This file knows the kernel's rules (KERNEL.md: variant A2, rules 1 to 12) and nothing of
- * the protocol: it does what the core's actions say, in their order. The agent maps nothing.
+ * the protocol: it does what the core's actions say, in their order. The agent looks at no page by a
+ * mapping: a page that no program maps is put in through an inaccessible one (frames_fill.c).
  *
  * Invariants
- *   F1 every map that is attached has the write-protect bit or marker on each page of its range, but for
- *      pages that frames_fill(write) or frames_allow() gave to it since the last frames_protect()
+ *   F1 every map that is attached has the write-protect bit or marker on each page of its range that is
+ *      present, but for pages that frames_fill(write) or frames_allow() gave to it since the last
+ *      frames_protect()
  *   F2 a page is punched only after frames_protect() of it
  *   F3 EEXIST, EAGAIN, ENOENT and ESRCH are normal outcomes of an ioctl on a client's userfaultfd
  * All pages and counts are region pages (page_size bytes), not hardware pages.

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Other agents: TCP connections with a link (net/link.h) on each. Of two members the one with the higher
- * node number connects, tries again with back-off (50 ms doubling to 2 s, with jitter), and gives up
- * when told so. A connection is known by the name in the peer's certificate; what a HELLO says must
- * agree with it and with the catalog. One more connection goes to the keeper's address until this
- * node is a member.
+ * Other agents: TCP connections with a link (net/link.h) on each. Of two members the one with the
+ * higher node number connects, tries again with back-off (50 ms doubling to 2 s, with jitter), and
+ * gives up when told so. A connection is known by the name in the peer's certificate; what a HELLO
+ * says must agree with it and with the catalog. One more connection is kept to the keeper's
+ * address; it is the connection to that member, too.
  */
 #ifndef DSM_AGENT_PEERS_H
 #define DSM_AGENT_PEERS_H
@@ -29,7 +29,10 @@ struct peers_events {
     void (*on_up)(void *context, struct peer *peer);
     /** It is gone; `peer` is not valid any more after return. */
     void (*on_down)(void *context, struct peer *peer);
-    /** A connection could not be made or was refused; `fatal`: trying again will not help. */
+    /**
+     * A connection from this agent to another could not be made, or was refused; `fatal`: trying
+     * again will not help until somebody has mended something (yet it is tried, every 2 s).
+     */
     void (*on_failure)(void *context, const char *address, int error, const char *text, bool fatal);
 };
 
@@ -41,6 +44,10 @@ uint32_t peer_node(const struct peer *peer);
 uint32_t peer_incarnation(const struct peer *peer);
 /** loop time (ms) when something last arrived. */
 uint64_t peer_heard_ms(const struct peer *peer);
+/** Does it lead to the address of peers_keep_address(), or to the agent that was found there? */
+bool peer_is_kept(const struct peer *peer);
+/** Has the other side said that it stops in good order (BYE without an error)? For on_down(). */
+bool peer_has_left(const struct peer *peer);
 
 /**
  * Listen and get ready.
@@ -55,13 +62,21 @@ uint64_t peer_heard_ms(const struct peer *peer);
 int peers_new(uv_loop_t *loop, const struct config *config, struct tls_context *tls,
               uint32_t incarnation, const struct peers_events *events, struct peers **peers,
               char *text);
-/** Says BYE to all, closes all through the loop. */
+/** Says BYE to all, closes all through the loop; no event comes any more. NULL is ignored. */
 void peers_free(struct peers *peers);
+/** The port that is listened on, which the system has chosen when the configuration says 0. */
+uint16_t peers_port(const struct peers *peers);
+/** Where others reach this agent, as its HELLOs say: `advertise` if it is set, else `listen`. */
+const char *peers_own_address(const struct peers *peers);
 
 /** Tell who we are once the keeper has said so; HELLOs carry it from then on. */
 void peers_set_self(struct peers *peers, uint32_t node);
 /** Keep a connection to this address (the keeper) whoever it is. */
 void peers_keep_address(struct peers *peers, const char *address);
+/** The connection that peer_is_kept(), NULL when there is none now. */
+struct peer *peers_kept(const struct peers *peers);
+/** Why there was none when it was last tried, "" before. */
+const char *peers_kept_failure(const struct peers *peers);
 /** The catalog says: node has this name, incarnation and address, or is dead (alive false). */
 void peers_set_member(struct peers *peers, uint32_t node, const char *name, uint32_t incarnation,
                       const char *address, bool alive);
@@ -69,7 +84,7 @@ void peers_set_member(struct peers *peers, uint32_t node, const char *name, uint
 /** Is there a connection to the member? */
 bool peers_is_up(const struct peers *peers, uint32_t node);
 /**
- * Send a protocol message to message->to; dropped when there is no connection (the core repeats it).
+ * Send a protocol message to message->to; dropped without a connection (the core repeats it).
  *
  * @payload borrowed until return
  */

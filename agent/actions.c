@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes into the core from programs and peers, and how its actions are carried out. */
+#include "agent/agent.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/admin.h"
+#include "agent/sentence.h"
+#include "dsm.h"
+
+/** Bytes of a page of the region, from its memory or else from its record; 0 when it is unknown. */
+static uint32_t page_size_of(const struct agent *agent, region_id region)
+{
+    uint32_t page_size = frames_page_size(agent->frames, region);
+
+    if (page_size == 0) {
+        const struct record *record = node_record(driver_node(agent->driver), region);
+
+        page_size = record ? record->page_size : 0;
+    }
+    return page_size;
+}
+
+static const char *region_name(const struct agent *agent, region_id region)
+{
+    const struct record *record = node_record(driver_node(agent->driver), region);
+
+    return record ? record->name : "?";
+}
+
+void agent_receive(struct agent *agent, const struct message *message, const uint8_t *payload,
+                   size_t payload_bytes)
+{
+    struct event event = {.kind = EVENT_MESSAGE, .message.message = message};
+    uint64_t page_size = 0, wanted_bytes = 0;
+
+    if (message_kind_has_payload(message->kind)) {
+        page_size = page_size_of(agent, message->region);
+        wanted_bytes = page_size * message->count;
+    }
+    if (payload_bytes != wanted_bytes) {
+        agent->refused++;
+        log_limited(&agent->limit_refused, LOG_LEVEL_WARNING,
+                    "message refused node=%s kind=%s region=%" PRIu32 ".%" PRIu32 " pages=%u "
+                    "bytes=%zu wanted=%" PRIu64,
+                    agent_node_name(agent, message->from), message_kind_name(message->kind),
+                    message->region.slot, message->region.generation, message->count, payload_bytes,
+                    wanted_bytes);
+        return;
+    }
+    event.message.payload_pages = payload_bytes ? message->count : 0;
+    driver_post(agent->driver, &event, payload, payload_bytes);
+}
+
+void agent_call(struct agent *agent, client_id client, uint64_t number, const struct call *call)
+{
+    struct event event = {
+        .kind = EVENT_CALL,
+        .call = {.client = client, .number = number, .call = call},
+    };
+    int error = notes_add(&agent->notes, client, number, call);
+
+    if (error == 0) {
+        agent_post(agent, &event);
+    } else if (client == CLIENT_AGENT) {
+        admin_on_removed(agent->admin, number, error, "the agent has no memory for this");
+    } else {
+        struct session_reply *reply = agent_reply(agent, number);
+
+        reply->reply.error = error;
+        reply->text_bytes = (size_t)snprintf(
+            reply->text, sizeof(reply->text), "call %" PRIu64 " was not taken: %s", number,
+            error == DSM_EBUSY ? "one of this number is still waiting" : dsm_strerror(error));
+        clients_reply(agent->clients, client, reply, -1);
+    }
+}
+
+/** The page bytes that go with a message: where they are and how many, or false: do not send it. */
+static bool message_bytes(struct agent *agent, const struct action *action, const uint8_t **bytes,
+                          size_t *len_bytes)
+{
+    size_t page_size, first_byte, kept_bytes = 0;
+
+    *bytes = NULL;
+    *len_bytes = 0;
+    if (action->source != BYTES_FRAMES && action->source != BYTES_KEPT) {
+        return true;
+    }
+    page_size = page_size_of(agent, action->message.region);
+    *len_bytes = page_size * action->count;
+    if (action->source == BYTES_KEPT) {
+        first_byte = page_size * action->first;
+        *bytes = frames_kept(agent->frames, action->keep, &kept_bytes);
+        if (*bytes == NULL || kept_bytes < first_byte + *len_bytes) {
+            log_line(LOG_LEVEL_ERROR, "kept pages missing region=%s page=%" PRIu64 " count=%u",
+                     region_name(agent, action->message.region), action->message.page,
+                     action->count);
+            return false;
+        }
+        *bytes += first_byte;
+        return true;
+    }
+    assert(*len_bytes <= PAYLOAD_BYTES_MAX);
+    if (frames_read(agent->frames, action->region, action->page, action->count, agent->page_bytes) <
+        0) {
+        log_line(LOG_LEVEL_ERROR, "pages cannot be read region=%s page=%" PRIu64 " count=%u",
+                 region_name(agent, action->region), action->page, action->count);
+        return false;
+    }
+    *bytes = agent->page_bytes;
+    return true;
+}
+
+static void act_send(struct agent *agent, const struct action *action)
+{
+    const uint8_t *bytes;
+    size_t len_bytes;
+
+    assert(action->message.to != agent->node);
+    /* What is not sent is asked for again: the core repeats, and so does the other side. */
+    if (message_bytes(agent, action, &bytes, &len_bytes)) {
+        peers_send_message(agent->peers, &action->message, bytes, len_bytes);
+    }
+}
+
+static void act_fill(struct agent *agent, const struct action *action, const uint8_t *payload,
+                     size_t payload_bytes)
+{
+    const uint8_t *bytes = NULL;
+
+    if (action->source == BYTES_PAYLOAD) {
+        size_t page_size = frames_page_size(agent->frames, action->region);
+
+        assert(page_size * ((size_t)action->first + action->count) <= payload_bytes);
+        bytes = payload + page_size * action->first;
+    }
+    frames_fill(agent->frames, action->region, action->page, action->count, action->map,
+                action->write, bytes);
+}
+
+static void act_poison(struct agent *agent, const struct action *action)
+{
+    log_limited(&agent->limit_lost, LOG_LEVEL_ERROR,
+                "page lost region=%s page=%" PRIu64 " count=%u node=%s cause=\"%s\"",
+                region_name(agent, action->region), action->page, action->count,
+                agent_node_name(agent, action->node),
+                action->error == 0 || action->error == DSM_EDOWN
+                    ? "the only copy died with its node"
+                    : dsm_strerror(action->error));
+    frames_poison(agent->frames, action->region, action->page, action->count);
+}
+
+/** Read and change 8 bytes, and tell the core what was there. */
+static void act_atomic(struct agent *agent, const struct action *action)
+{
+    const struct message *message = &action->message;
+    struct event event = {
+        .kind = EVENT_ATOMIC_DONE,
+        .atomic_done = {.requester = message->requester, .request = message->request},
+    };
+
+    event.atomic_done.error =
+        frames_atomic(agent->frames, action->region, message->offset, message->op, message->value,
+                      message->operand, &event.atomic_done.value);
+    if (event.atomic_done.error < 0) {
+        log_line(LOG_LEVEL_ERROR, "atomic operation failed region=%s offset=%" PRIu64,
+                 region_name(agent, action->region), message->offset);
+    }
+    agent_post(agent, &event);
+}
+
+static void act_region_open(struct agent *agent, const struct action *action)
+{
+    int error = frames_region_open(agent->frames, action->region, action->open.size_bytes,
+                                   action->open.page_size);
+
+    if (error < 0) {
+        log_line(LOG_LEVEL_ERROR, "region has no memory region=%s bytes=%" PRIu64 " error=\"%s\"",
+                 region_name(agent, action->region), action->open.size_bytes, dsm_strerror(error));
+    }
+}
+
+static void act_propose(struct agent *agent, const struct action *action)
+{
+    int error = agent->catalog->ops->propose(agent->catalog, action->propose.ticket,
+                                             action->propose.proposal);
+
+    if (error < 0) {
+        struct event event = {
+            .kind = EVENT_PROPOSED,
+            .proposed = {.ticket = action->propose.ticket, .error = error},
+        };
+
+        agent_post(agent, &event);
+    }
+}
+
+/** Announce a mapping that the core has granted; its descriptor goes to the client with the reply.
+ */
+static int map_announce(struct agent *agent, client_id client, const struct call *call,
+                        const struct reply *reply, int *fd)
+{
+    uint64_t page_size = frames_page_size(agent->frames, reply->region);
+    uint64_t first, end;
+    int error;
+
+    if (page_size == 0) {
+        return DSM_ENOMEM;
+    }
+    first = call->offset / page_size;
+    end = (call->offset + call->size_bytes + page_size - 1) / page_size;
+    error = frames_map_add(agent->frames, reply->map, client, reply->region, first, end - first);
+    if (error == 0) {
+        *fd = frames_memfd(agent->frames, reply->region);
+    }
+    return error;
+}
+
+/** Give a mapping back to the core that the frames could not make. */
+static void map_withdraw(struct agent *agent, client_id client, map_id map)
+{
+    struct call call = {.kind = CALL_UNMAP, .map = map, .timeout_ms = -1};
+    struct event event = {.kind = EVENT_CALL};
+
+    /* Its reply finds no call that waits, and goes nowhere. */
+    event.call.client = client;
+    event.call.number = UINT64_MAX - map;
+    event.call.call = &call;
+    agent_post(agent, &event);
+}
+
+/** Tell in a sentence what went wrong. */
+static void reply_explain(struct agent *agent, client_id client, const struct call *call,
+                          struct session_reply *reply)
+{
+    const struct node *node = driver_node(agent->driver);
+    const struct handle_note *handle = notes_handle_find(&agent->notes, client, call->handle);
+    struct sentence_facts facts = {
+        .call = call, .reply = &reply->reply, .region_max = agent->config.region_max};
+    char keeper[TEXT_BYTES_MAX] = "";
+
+    if (call->kind == CALL_OPEN || call->kind == CALL_UNLINK) {
+        facts.name = call->name;
+        facts.object = call->object;
+        facts.record = agent_find_record(agent, call->object, call->name);
+    } else if (handle) {
+        facts.name = handle->name;
+        facts.object = handle->object;
+        facts.record = node_record(node, handle->id);
+    }
+    if (reply->reply.node != NODE_NONE) {
+        facts.node = agent_node_name(agent, reply->reply.node);
+    }
+    if (reply->reply.error == DSM_EKEEPER) {
+        agent->catalog->ops->is_available(agent->catalog, keeper);
+        facts.keeper = keeper;
+    }
+    sentence_write(&facts, reply->text, sizeof(reply->text));
+    reply->text_bytes = strlen(reply->text);
+}
+
+static void handles_follow(struct agent *agent, client_id client, const struct call *call,
+                           const struct reply *reply)
+{
+    if (call->kind == CALL_OPEN && reply->error == 0) {
+        notes_handle_add(&agent->notes, client, call, reply);
+    } else if (call->kind == CALL_CLOSE && reply->error == 0) {
+        notes_handle_remove(&agent->notes, client, call->handle);
+    }
+}
+
+static void act_reply(struct agent *agent, const struct action *action)
+{
+    client_id client = action->reply.client;
+    uint64_t number = action->reply.number;
+    const struct call *call = notes_find(&agent->notes, client, number);
+    struct session_reply *reply;
+    int fd = -1;
+
+    if (call == NULL) {
+        return; /* the client is gone; what it had goes with EVENT_CLIENT_GONE */
+    }
+    reply = agent_reply(agent, number);
+    reply->reply = action->reply.reply;
+    if (call->kind == CALL_MAP && reply->reply.error == 0) {
+        reply->reply.error = map_announce(agent, client, call, &action->reply.reply, &fd);
+        if (reply->reply.error < 0) {
+            map_withdraw(agent, client, action->reply.reply.map);
+        }
+    }
+    handles_follow(agent, client, call, &reply->reply);
+    if (reply->reply.error != 0) {
+        reply_explain(agent, client, call, reply);
+    }
+    notes_remove(&agent->notes, client, number);
+    if (client == CLIENT_AGENT) {
+        admin_on_removed(agent->admin, number, reply->reply.error, reply->text);
+    } else {
+        clients_reply(agent->clients, client, reply, fd);
+    }
+}
+
+static void act_on_frames(struct agent *agent, const struct action *action)
+{
+    struct frames *frames = agent->frames;
+
+    switch (action->kind) {
+    case ACTION_ALLOW:
+        frames_allow(frames, action->region, action->page, action->count, action->map);
+        break;
+    case ACTION_WAKE:
+        frames_wake(frames, action->region, action->page, action->count, action->map);
+        break;
+    case ACTION_PROTECT:
+        frames_protect(frames, action->region, action->page, action->count);
+        break;
+    case ACTION_DROP:
+        frames_drop(frames, action->region, action->page, action->count);
+        break;
+    case ACTION_KEEP:
+        if (frames_keep(frames, action->keep, action->region, action->page, action->count) < 0) {
+            /* Going on would lose the bytes at the next DROP without anybody knowing. */
+            agent_fail(agent, DSM_ENOMEM, "pages on their way to another node cannot be kept");
+        }
+        break;
+    case ACTION_FORGET:
+        frames_forget(frames, action->keep);
+        break;
+    case ACTION_REGION_CLOSE:
+        frames_region_close(frames, action->region);
+        break;
+    case ACTION_MAP_GONE:
+        frames_map_gone(frames, action->map);
+        break;
+    default:
+        assert(!"an action of dsm/core/node.h");
+        break;
+    }
+}
+
+void agent_act(struct agent *agent, const struct action *action, const uint8_t *payload,
+               size_t payload_bytes)
+{
+    switch (action->kind) {
+    case ACTION_SEND:
+        act_send(agent, action);
+        break;
+    case ACTION_FILL:
+        act_fill(agent, action, payload, payload_bytes);
+        break;
+    case ACTION_POISON:
+        act_poison(agent, action);
+        break;
+    case ACTION_ATOMIC:
+        act_atomic(agent, action);
+        break;
+    case ACTION_REGION_OPEN:
+        act_region_open(agent, action);
+        break;
+    case ACTION_PROPOSE:
+        act_propose(agent, action);
+        break;
+    case ACTION_REPLY:
+        act_reply(agent, action);
+        break;
+    default:
+        act_on_frames(agent, action);
+        break;
+    }
+}

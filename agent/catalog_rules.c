@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/catalog_rules.h"
+
+#include <string.h>
+
+#include "dsm.h"
+
+/** Permission bits of a record. */
+#define MODE_BITS 0777u
+
+int rules_check_create(const struct record *record, uint32_t node, uint64_t region_bytes_max)
+{
+    if (record->kind != RECORD_REGION && record->kind != RECORD_SEM) {
+        return DSM_EINVAL;
+    }
+    if (!record_name_is_valid(record->name)) {
+        return DSM_ENAME;
+    }
+    if ((record->mode & ~MODE_BITS) != 0 || record->unlinked || record->deleted) {
+        return DSM_EINVAL;
+    }
+    if (((record->readers | record->writers) & ~nodeset_of(node)) != 0 ||
+        (record->writers & ~record->readers) != 0) {
+        return DSM_EACCES;
+    }
+    if (record->kind == RECORD_SEM) {
+        return record->size_bytes > INT32_MAX ? DSM_EINVAL : 0;
+    }
+    if (record->page_size < DSM_PAGE_SIZE_MIN || record->page_size > DSM_PAGE_SIZE_MAX ||
+        (record->page_size & (record->page_size - 1)) != 0) {
+        return DSM_EINVAL;
+    }
+    if (record->home != DSM_HOME_CREATOR && record->home != DSM_HOME_STRIPED) {
+        return DSM_EINVAL;
+    }
+    if (region_bytes_max != 0 && record->size_bytes > region_bytes_max) {
+        return DSM_ESIZE;
+    }
+    return 0;
+}
+
+/** Are the members that nobody may change as they are? */
+static bool is_same_object(const struct record *a, const struct record *b)
+{
+    return a->kind == b->kind && strcmp(a->name, b->name) == 0 && a->uid == b->uid &&
+           a->gid == b->gid && a->mode == b->mode && a->page_size == b->page_size &&
+           a->home == b->home && a->homes == b->homes && a->alive == b->alive &&
+           a->deleted == b->deleted && a->epoch == b->epoch && a->joined == b->joined &&
+           strcmp(a->address, b->address) == 0;
+}
+
+/** May the node change who has it open in this way? Only its own bits; clearing is always allowed.
+ */
+static int check_users(const struct record *old, const struct record *new, uint32_t node,
+                       uint32_t rights)
+{
+    nodeset own = nodeset_of(node);
+    if (((old->readers ^ new->readers) & ~own) != 0 ||
+        ((old->writers ^ new->writers) & ~own) != 0) {
+        return DSM_EACCES;
+    }
+    if ((new->writers & ~new->readers) != 0) {
+        return DSM_EINVAL;
+    }
+    if ((new->readers & ~old->readers) != 0 && (rights & RIGHTS_READ) == 0) {
+        return DSM_EACCES;
+    }
+    if ((new->writers & ~old->writers) != 0 && (rights & RIGHTS_WRITE) == 0) {
+        return DSM_EACCES;
+    }
+    return 0;
+}
+
+/** May the size become this one? Growing takes a program here that has it open for writing. */
+static int check_size(const struct record *old, const struct record *new, uint32_t node,
+                      uint32_t rights, uint64_t region_bytes_max)
+{
+    if (new->size_bytes == old->size_bytes) {
+        return 0;
+    }
+    if (old->kind != RECORD_REGION) {
+        return DSM_EACCES;
+    }
+    if (new->size_bytes < old->size_bytes) {
+        return DSM_EINVAL;
+    }
+    if (region_bytes_max != 0 && new->size_bytes > region_bytes_max) {
+        return DSM_ESIZE;
+    }
+    return nodeset_has(old->writers, node) || (rights & RIGHTS_WRITE) != 0 ? 0 : DSM_EACCES;
+}
+
+int rules_check_update(const struct record *old, const struct proposal *proposal, uint32_t node,
+                       uint64_t region_bytes_max)
+{
+    const struct record *new = &proposal->record;
+    const struct credential *credential = &proposal->credential;
+    uint32_t rights = record_rights(old, credential);
+    if (!is_same_object(old, new) || (old->unlinked && !new->unlinked)) {
+        return DSM_EACCES;
+    }
+    if (new->unlinked && !old->unlinked && credential->uid != 0 && credential->uid != old->uid) {
+        return DSM_EACCES;
+    }
+    int error = check_users(old, new, node, rights);
+    return error != 0 ? error : check_size(old, new, node, rights, region_bytes_max);
+}

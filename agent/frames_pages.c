@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/frames.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/frames_state.h"
+#include "agent/uffd.h"
+#include "dsm.h"
+
+bool span_find(const struct frames *frames, region_id id, uint64_t page, uint64_t count,
+               struct frames_span *span)
+{
+    struct frames_region *region = region_find(frames, id);
+    uint64_t pages = region == NULL ? 0 : region->size_bytes / region->page_size;
+
+    if (count > pages || page > pages - count) {
+        log_line(LOG_LEVEL_ERROR,
+                 "frames: pages outside of the region region=%u.%u page=%" PRIu64 " count=%" PRIu64
+                 " pages=%" PRIu64,
+                 id.slot, id.generation, page, count, pages);
+        return false;
+    }
+    if (region == NULL) {
+        return false;
+    }
+    span->region = region;
+    span->start = page * region->page_size;
+    span->end = (page + count) * region->page_size;
+    return true;
+}
+
+bool map_cut(const struct frames_map *map, const struct frames_span *span, uint64_t *start,
+             uint64_t *len_bytes)
+{
+    uint64_t first = span->start > map->start ? span->start : map->start;
+    uint64_t last = span->end < map->end ? span->end : map->end;
+
+    if (map->uffd < 0 || map->lost || first >= last) {
+        return false;
+    }
+    *start = first;
+    *len_bytes = last - first;
+    return true;
+}
+
+uint64_t map_address(const struct frames_map *map, uint64_t offset)
+{
+    return map->address + (offset - map->start);
+}
+
+void map_judge(struct frames_map *map, const char *what, uint64_t offset, int error)
+{
+    if (error == 0 || error == -ENOENT) {
+        return; /* A program may unmap when it likes; then there is nothing to keep in order. */
+    }
+    if (error == -ESRCH) {
+        map->lost = true;
+        return;
+    }
+    log_limited(&map->frames->limit, LOG_LEVEL_ERROR,
+                "frames: %s failed region=%u.%u page=%" PRIu64 " map=%" PRIu64
+                " client=%u error=%s",
+                what, map->region->id.slot, map->region->id.generation,
+                offset / map->region->page_size, map->link.key, map->client, strerror(-error));
+}
+
+void span_protect(const struct frames_span *span, const struct frames_map *except)
+{
+    uint64_t start, len_bytes;
+
+    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
+        if (map != except && map_cut(map, span, &start, &len_bytes)) {
+            map_judge(map, "protect", start,
+                      uffd_protect(map->uffd, map_address(map, start), len_bytes));
+        }
+    }
+}
+
+void span_wake(const struct frames_span *span, const struct frames_map *except)
+{
+    uint64_t start, len_bytes;
+
+    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
+        if (map != except && map_cut(map, span, &start, &len_bytes)) {
+            uffd_wake(map->uffd, map_address(map, start), len_bytes);
+        }
+    }
+}
+
+void frames_give_up(const struct frames_region *region, const char *what, uint64_t offset)
+{
+    log_line(LOG_LEVEL_ERROR,
+             "frames: %s, the agent stops rather than serve wrong bytes region=%u.%u page=%" PRIu64
+             " error=%s",
+             what, region->id.slot, region->id.generation, offset / region->page_size,
+             strerror(errno));
+    abort();
+}
+
+/* Find the mapping and its part of the range; false when there is nothing to do. */
+static bool find_part(struct frames *frames, map_id map, const struct frames_span *span,
+                      struct frames_map **found, uint64_t *start, uint64_t *len_bytes)
+{
+    *found = (struct frames_map *)(void *)table_find(&frames->maps, map);
+    return *found != NULL && (*found)->region == span->region &&
+           map_cut(*found, span, start, len_bytes);
+}
+
+void frames_allow(struct frames *frames, region_id region, uint64_t page, uint32_t count,
+                  map_id map)
+{
+    struct frames_span span;
+    struct frames_map *found;
+    uint64_t start, len_bytes;
+
+    if (span_find(frames, region, page, count, &span) &&
+        find_part(frames, map, &span, &found, &start, &len_bytes)) {
+        map_judge(found, "allow", start,
+                  uffd_unprotect(found->uffd, map_address(found, start), len_bytes, true));
+    }
+}
+
+void frames_wake(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map)
+{
+    struct frames_span span;
+    struct frames_map *found;
+    uint64_t start, len_bytes;
+
+    if (!span_find(frames, region, page, count, &span)) {
+        return;
+    }
+    if (map == 0) {
+        span_wake(&span, NULL);
+    } else if (find_part(frames, map, &span, &found, &start, &len_bytes)) {
+        uffd_wake(found->uffd, map_address(found, start), len_bytes);
+    }
+}
+
+void frames_protect(struct frames *frames, region_id region, uint64_t page, uint32_t count)
+{
+    struct frames_span span;
+
+    if (span_find(frames, region, page, count, &span)) {
+        span_protect(&span, NULL);
+    }
+}
+
+void frames_drop(struct frames *frames, region_id region, uint64_t page, uint32_t count)
+{
+    struct frames_span span;
+    int result;
+
+    if (!span_find(frames, region, page, count, &span)) {
+        return;
+    }
+    do {
+        result = fallocate(span.region->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)span.start, (off_t)(span.end - span.start));
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
+        frames_give_up(span.region, "page cannot be dropped", span.start);
+    }
+}
+
+/*
+ * POISON refuses a page-table entry that holds anything, a write-protect marker too, so that goes
+ * first, without waking: between the two the page is a hole, and nobody but this thread fills
+ * holes.
+ *
+ * A kernel without the ioctl cannot make the touch fail. The thread stays blocked then (it can be
+ * killed): neither zeros nor a thread that faults for ever.
+ */
+void frames_poison(struct frames *frames, region_id region, uint64_t page, uint32_t count)
+{
+    struct frames_span span;
+    uint64_t start, len_bytes;
+
+    if (!span_find(frames, region, page, count, &span)) {
+        return;
+    }
+    frames_drop(frames, region, page, count); /* POISON leaves a present page as it is. */
+    for (struct frames_map *map = span.region->maps; map != NULL; map = map->next) {
+        int error;
+
+        if (!map_cut(map, &span, &start, &len_bytes)) {
+            continue;
+        }
+        map_judge(map, "allow", start,
+                  uffd_unprotect(map->uffd, map_address(map, start), len_bytes, false));
+        error = uffd_poison(map->uffd, map_address(map, start), len_bytes);
+        if (error == -EINVAL) {
+            log_limited(&frames->limit, LOG_LEVEL_ERROR,
+                        "frames: this kernel cannot raise SIGBUS for a lost page, who touches it "
+                        "stays blocked region=%u.%u page=%" PRIu64 " client=%u",
+                        region.slot, region.generation, page, map->client);
+        } else {
+            map_judge(map, "poison", start, error);
+        }
+    }
+}
+
+/* Read the whole range; a hole reads as zeros and stays a hole. */
+static bool region_read(const struct frames_region *region, uint64_t offset, uint8_t *to,
+                        uint64_t len_bytes)
+{
+    while (len_bytes > 0) {
+        ssize_t len = pread(region->memfd, to, len_bytes, (off_t)offset);
+
+        if (len < 0 && errno == EINTR) {
+            continue;
+        }
+        if (len <= 0) {
+            log_line(LOG_LEVEL_ERROR, "frames: cannot read region=%u.%u page=%" PRIu64 " error=%s",
+                     region->id.slot, region->id.generation, offset / region->page_size,
+                     len == 0 ? "end of file" : strerror(errno));
+            return false;
+        }
+        to += len;
+        offset += (uint64_t)len;
+        len_bytes -= (uint64_t)len;
+    }
+    return true;
+}
+
+bool region_write(const struct frames_region *region, uint64_t offset, const uint8_t *bytes,
+                  uint64_t len_bytes)
+{
+    while (len_bytes > 0) {
+        ssize_t len = pwrite(region->memfd, bytes, len_bytes, (off_t)offset);
+
+        if (len < 0 && errno == EINTR) {
+            continue;
+        }
+        if (len <= 0) {
+            return false;
+        }
+        bytes += len;
+        offset += (uint64_t)len;
+        len_bytes -= (uint64_t)len;
+    }
+    return true;
+}
+
+int frames_read(const struct frames *frames, region_id region, uint64_t page, uint32_t count,
+                uint8_t *to)
+{
+    struct frames_span span;
+
+    if (!span_find(frames, region, page, count, &span)) {
+        return DSM_ESYS;
+    }
+    return region_read(span.region, span.start, to, span.end - span.start) ? 0 : DSM_ESYS;
+}
+
+int frames_keep(struct frames *frames, uint32_t keep, region_id region, uint64_t page,
+                uint32_t count)
+{
+    struct frames_span span;
+    struct frames_keep *made;
+
+    if (!span_find(frames, region, page, count, &span)) {
+        return DSM_ESYS;
+    }
+    made = malloc(sizeof(*made) + (span.end - span.start));
+    if (made == NULL) {
+        return DSM_ENOMEM;
+    }
+    made->len_bytes = span.end - span.start;
+    if (!region_read(span.region, span.start, made->bytes, made->len_bytes)) {
+        free(made);
+        return DSM_ESYS;
+    }
+    frames_forget(frames, keep);
+    table_add(&frames->keeps, &made->link, keep);
+    return 0;
+}
+
+const uint8_t *frames_kept(const struct frames *frames, uint32_t keep, size_t *len_bytes)
+{
+    const struct frames_keep *kept =
+        (const struct frames_keep *)(const void *)table_find(&frames->keeps, keep);
+
+    if (kept == NULL) {
+        return NULL;
+    }
+    *len_bytes = kept->len_bytes;
+    return kept->bytes;
+}
+
+void frames_forget(struct frames *frames, uint32_t keep)
+{
+    free(table_remove(&frames->keeps, keep));
+}
+
+int frames_atomic(struct frames *frames, region_id region, uint64_t offset, uint32_t op,
+                  uint64_t value, uint64_t operand, uint64_t *old)
+{
+    struct frames_region *found = region_find(frames, region);
+    uint64_t before = 0, after;
+
+    if (found == NULL || offset % sizeof(before) != 0 || offset >= found->size_bytes ||
+        (op != SYNC_FETCH_ADD && op != SYNC_COMPARE_SWAP)) {
+        return DSM_EINVAL;
+    }
+    if (!region_read(found, offset, (uint8_t *)&before, sizeof(before))) {
+        return DSM_ESYS;
+    }
+    if (op == SYNC_FETCH_ADD) {
+        after = before + value;
+    } else {
+        after = before == operand ? value : before;
+    }
+    if (after != before && !region_write(found, offset, (const uint8_t *)&after, sizeof(after))) {
+        return DSM_ESYS;
+    }
+    *old = before;
+    return 0;
+}
