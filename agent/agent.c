@@ -11,6 +11,10 @@
 #include "agent/admin.h"
 #include "dsm.h"
 
+/** So long a stop waits for pages to reach their homes, and then for the others to have read the BYE. */
+#define RETIRE_MS 5000u
+#define PART_MS 1500u
+
 static void agent_stop(struct agent *agent)
 {
     agent->is_stopping = true;
@@ -224,6 +228,7 @@ int agent_new(const struct config *config, struct agent **result, char *text)
     agent->budget_bytes = config_budget_bytes(config);
     uv_signal_init(&agent->loop, &agent->on_terminate);
     uv_signal_init(&agent->loop, &agent->on_interrupt);
+    uv_timer_init(&agent->loop, &agent->retire_timer);
     agent->on_terminate.data = agent->on_interrupt.data = agent;
     agent->reply = calloc(1, sizeof(*agent->reply));
     agent->page_bytes = malloc(PAYLOAD_BYTES_MAX);
@@ -266,20 +271,6 @@ static void loop_spin(struct agent *agent)
     }
 }
 
-int agent_run(struct agent *agent)
-{
-    if (agent->node == NODE_NONE && !agent->is_stopping) {
-        notify_status("waiting for the catalog's keeper");
-    }
-    if (agent->config.spin_us > 0) {
-        loop_spin(agent);
-    }
-    while (!agent->is_stopping) {
-        uv_run(&agent->loop, UV_RUN_DEFAULT);
-    }
-    return agent->error;
-}
-
 /** The programs lose the agent first; what they held is given back while the others still hear us.
  */
 static void clients_end(struct agent *agent)
@@ -301,6 +292,75 @@ static void clients_end(struct agent *agent)
     agent->admin = NULL;
 }
 
+static void on_retire_timer(uv_timer_t *timer)
+{
+    *(bool *)timer->data = true;
+}
+
+/* Turn the loop until it is done, for so long at most. */
+static bool loop_until(struct agent *agent, bool (*is_done)(const struct agent *agent),
+                       uint64_t timeout_ms)
+{
+    bool is_late = false;
+
+    agent->retire_timer.data = &is_late;
+    uv_timer_start(&agent->retire_timer, on_retire_timer, timeout_ms, 0);
+    while (!is_done(agent) && !is_late) {
+        uv_run(&agent->loop, UV_RUN_ONCE);
+    }
+    uv_timer_stop(&agent->retire_timer);
+    return is_done(agent);
+}
+
+static bool has_retired(const struct agent *agent)
+{
+    return node_is_retired(driver_node(agent->driver));
+}
+
+static bool has_parted(const struct agent *agent)
+{
+    return peers_have_parted(agent->peers);
+}
+
+/**
+ * Leave in good order: what the programs held is given back, pages that this node owns go to their
+ * homes, the catalog is told, and the others have read it before the connections close.
+ */
+static void agent_retire(struct agent *agent)
+{
+    const struct event retire = {.kind = EVENT_RETIRE};
+
+    agent->is_retired = true;
+    notify_stopping();
+    clients_end(agent);
+    agent_post(agent, &retire);
+    if (!loop_until(agent, has_retired, RETIRE_MS)) {
+        log_line(LOG_LEVEL_WARNING,
+                 "pages left behind count=%" PRIu64 " cause=\"their homes do not answer\"",
+                 node_counters(driver_node(agent->driver))->pages_resident);
+    }
+    agent->catalog->ops->leave(agent->catalog);
+    peers_part(agent->peers);
+    loop_until(agent, has_parted, PART_MS);
+}
+
+int agent_run(struct agent *agent)
+{
+    if (agent->node == NODE_NONE && !agent->is_stopping) {
+        notify_status("waiting for the catalog's keeper");
+    }
+    if (agent->config.spin_us > 0) {
+        loop_spin(agent);
+    }
+    while (!agent->is_stopping) {
+        uv_run(&agent->loop, UV_RUN_DEFAULT);
+    }
+    if (agent->error == 0 && agent->driver && agent->clients) {
+        agent_retire(agent);
+    }
+    return agent->error;
+}
+
 static void agent_close(struct agent *agent)
 {
     struct catalog *catalog = agent->catalog;
@@ -308,11 +368,15 @@ static void agent_close(struct agent *agent)
     agent->is_stopping = true;
     notify_stopping();
     if (agent->notes.clients.buckets) {
-        clients_end(agent);
+        if (!agent->is_retired) {
+            clients_end(agent);
+        }
         notes_close(&agent->notes);
     }
     if (catalog) {
-        catalog->ops->leave(catalog);
+        if (!agent->is_retired) {
+            catalog->ops->leave(catalog);
+        }
         agent->catalog = NULL;
         catalog->ops->free(catalog);
     }
@@ -327,6 +391,7 @@ static void agent_close(struct agent *agent)
     notify_close(&agent->notify);
     uv_close((uv_handle_t *)&agent->on_terminate, NULL);
     uv_close((uv_handle_t *)&agent->on_interrupt, NULL);
+    uv_close((uv_handle_t *)&agent->retire_timer, NULL);
 }
 
 void agent_free(struct agent *agent)

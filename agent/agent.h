@@ -32,6 +32,7 @@ struct admin;
 struct agent {
     uv_loop_t loop;
     uv_signal_t on_terminate, on_interrupt;
+    uv_timer_t retire_timer;
     struct config config;
     struct notify notify;
     struct tls_context *tls;
@@ -58,6 +59,7 @@ struct agent {
     struct peer **up;                              /* connections with a checked HELLO */
     uint32_t count_up, capacity_up;
     bool is_stopping;
+    bool is_retired; /* what a stop in good order does is done */
     int error; /* why it ends, 0: it was asked to */
 };
 

@@ -65,6 +65,9 @@ static void on_connection(uv_stream_t *server, int status)
                     uv_strerror(status));
         return;
     }
+    if (peers->is_parting) {
+        return; /* it waits in the queue until the listener is closed */
+    }
     struct peer *peer = peer_new(peers, NULL);
     if (peer == NULL) {
         log_limited(&peers->limit, LOG_LEVEL_WARNING, "cannot accept cause=\"out of memory\"");

@@ -92,6 +92,7 @@ struct peers {
     uint32_t
         count_handles; /* of listener, timer and connections; at 0 after free the memory goes */
     bool is_freed;
+    bool is_parting; /* no new connections */
     uint16_t port;
     uint32_t self, incarnation;
     uint64_t timer_due_ms;

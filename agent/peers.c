@@ -190,6 +190,28 @@ int peers_new(uv_loop_t *loop, const struct config *config, struct tls_context *
     return 0;
 }
 
+void peers_part(struct peers *peers)
+{
+    peers->is_parting = true;
+    for (struct peer *peer = peers->list; peer != NULL; peer = peer->next) {
+        if (peer->state < PEER_PARTING) {
+            peer_end(peer, 0, peer->state == PEER_UP, "agent '%s' stops",
+                     tls_context_name(peers->tls));
+        }
+    }
+    peers_schedule(peers, true);
+}
+
+bool peers_have_parted(const struct peers *peers)
+{
+    for (const struct peer *peer = peers->list; peer != NULL; peer = peer->next) {
+        if (peer->state != PEER_CLOSED) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void peers_free(struct peers *peers)
 {
     if (peers == NULL) {

@@ -62,6 +62,14 @@ bool peer_has_left(const struct peer *peer);
 int peers_new(uv_loop_t *loop, const struct config *config, struct tls_context *tls,
               uint32_t incarnation, const struct peers_events *events, struct peers **peers,
               char *text);
+/**
+ * Say BYE to all, connect and accept no more; the loop closes each connection once the other side
+ * has read it to the end, after 1 s at the latest. (Closing at once with bytes unread would reset
+ * the connection, and the other side might lose the BYE.)
+ */
+void peers_part(struct peers *peers);
+/** Is every connection closed? */
+bool peers_have_parted(const struct peers *peers);
 /** Says BYE to all, closes all through the loop; no event comes any more. NULL is ignored. */
 void peers_free(struct peers *peers);
 /** The port that is listened on, which the system has chosen when the configuration says 0. */

@@ -136,7 +136,7 @@ static int32_t check(const struct calls *calls, const struct handle *handle,
     bool sem_op = call->op >= SYNC_SEM_WAIT && call->op <= SYNC_SEM_VALUE;
 
     if (call->op == SYNC_NONE || call->op >= SYNC_CANCEL || call->op == SYNC_UNLOCK_DEAD ||
-        is_sem != sem_op) {
+        is_sem != sem_op || (is_sem && call->offset != 0)) {
         return DSM_EINVAL;
     }
     if (!is_sem && call->offset >= region->record.size_bytes) {
@@ -225,6 +225,19 @@ static void acknowledge(struct calls *calls, const struct sync_call *call)
     context_send(calls->context, &message, BYTES_NONE, 0, 0);
 }
 
+/* A repeated outcome: the first acknowledgement may be lost, or a late CANCEL has made the home remember it. */
+static void acknowledge_unknown(struct calls *calls, const struct message *message)
+{
+    struct message ack = {
+        .kind = MESSAGE_SYNC_ACK,
+        .to = message->from,
+        .region = message->region,
+        .request = message->request,
+    };
+
+    context_send(calls->context, &ack, BYTES_NONE, 0, 0);
+}
+
 static void give_back(struct calls *calls, const struct sync_call *call, int32_t error)
 {
     if (call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD)) {
@@ -245,12 +258,25 @@ static void answer(struct calls *calls, struct sync_call *call, int32_t error, u
     client_reply(calls->context, call->client->id, call->number, &reply);
 }
 
+/* Does a home refuse what the record that is known here permits? Then the record is not known there yet. */
+static bool is_premature(const struct calls *calls, const struct sync_call *call,
+                         const struct message *message)
+{
+    return (message->error == DSM_EACCES || message->error == DSM_ESTALE) &&
+           (call->client == NULL ||
+            nodeset_has(call->region->record.writers, calls->context->config.self));
+}
+
 void calls_on_reply(struct calls *calls, const struct message *message)
 {
     struct sync_call *call = find_call(calls, message->request);
     bool held;
 
-    if (call == NULL || call->is_held || message->from != call->out.home) {
+    if (call == NULL) {
+        acknowledge_unknown(calls, message);
+        return;
+    }
+    if (call->is_held || message->from != call->out.home || is_premature(calls, call, message)) {
         return;
     }
     if ((message->flags & FLAG_QUEUED) != 0) {
@@ -283,6 +309,7 @@ void calls_on_reply(struct calls *calls, const struct message *message)
 void calls_resend(struct calls *calls, struct sync_call *call)
 {
     calls->context->counters.resends++;
+    call->was_queued = true; /* the repetition finds it waiting, and the answer to that may be lost (C2) */
     outstanding_sent(calls->context, &call->out);
     send_call(calls, call);
 }

@@ -41,6 +41,17 @@ static struct region *find_name(const struct catalog_view *view, uint32_t kind, 
     return NULL;
 }
 
+/* Something has come to an end: what was stalled may go on. */
+static void unstall(struct catalog_view *view)
+{
+    while (!list_is_empty(&view->stalled)) {
+        struct list *place = view->stalled.next;
+
+        list_remove(place);
+        list_add_tail(&view->retry, place);
+    }
+}
+
 static void finish(struct catalog_view *view, struct ticket *ticket, const struct reply *reply)
 {
     if (ticket->client != 0) {
@@ -48,12 +59,7 @@ static void finish(struct catalog_view *view, struct ticket *ticket, const struc
     }
     list_remove(&ticket->place);
     pool_put(&view->tickets, ticket);
-    while (!list_is_empty(&view->stalled)) {
-        struct list *place = view->stalled.next;
-
-        list_remove(place);
-        list_add_tail(&view->retry, place);
-    }
+    unstall(view);
 }
 
 static void fail(struct catalog_view *view, struct ticket *ticket, int32_t error)
@@ -166,7 +172,7 @@ static void grant_handle(struct catalog_view *view, struct ticket *ticket, struc
     struct reply reply = {.node = NODE_NONE};
     struct handle *handle;
 
-    if (client == NULL || client->is_dying) {
+    if (client == NULL) {
         fail(view, ticket, DSM_ECANCELED);
         catalog_leave(view, region);
         return;
@@ -246,7 +252,8 @@ static bool is_beyond_budget(const struct catalog_view *view, const struct regio
     const struct node_config *config = &view->context->config;
     uint64_t homes = nodeset_count(region->record.homes);
 
-    if (config->region_bytes_max != 0 && size_bytes > config->region_bytes_max) {
+    if (size_bytes > INT64_MAX ||
+        (config->region_bytes_max != 0 && size_bytes > config->region_bytes_max)) {
         return true;
     }
     return config->budget_bytes != 0 && size_bytes / (homes > 0 ? homes : 1) > config->budget_bytes;
@@ -381,10 +388,25 @@ void catalog_on_proposed(struct catalog_view *view, uint64_t number, int32_t err
     }
     if (ticket->client == 0 && error == DSM_EKEEPER) {
         ticket->is_proposed = false;
+        unstall(view);
         stall(view, ticket); /* nobody waits for it, but it has to be done some time */
         return;
     }
     fail(view, ticket, error);
+}
+
+/* A record that breaks the rules of its kind would divide by zero, or have no home. */
+static bool is_sound(const struct record *record)
+{
+    uint32_t size = record->page_size;
+
+    if (record->homes == 0 || memchr(record->name, 0, RECORD_NAME_BYTES) == NULL ||
+        record->size_bytes > INT64_MAX) {
+        return false;
+    }
+    return record->kind == RECORD_SEM ||
+           (record->kind == RECORD_REGION && size >= DSM_PAGE_SIZE_MIN &&
+            size <= DSM_PAGE_SIZE_MAX && (size & (size - 1)) == 0);
 }
 
 struct region *catalog_on_record(struct catalog_view *view, const struct record *record)
@@ -392,6 +414,9 @@ struct region *catalog_on_record(struct catalog_view *view, const struct record 
     struct context *context = view->context;
     struct region *region = context_region(context, record->id);
 
+    if (!record->deleted && !is_sound(record)) {
+        return region;
+    }
     if (region == NULL) {
         if (record->deleted) {
             return NULL;

@@ -32,6 +32,11 @@ struct client *client_get(struct clients_table *table, client_id id)
 {
     struct client *client = client_find(table, id);
 
+    for (struct list *place = table->dying.next; place != &table->dying; place = place->next) {
+        if (list_object(place, struct client, place)->id == id) {
+            return NULL;
+        }
+    }
     if (client == NULL) {
         client = pool_get(&table->clients);
         client->id = id;
@@ -40,7 +45,7 @@ struct client *client_get(struct clients_table *table, client_id id)
         list_init(&client->calls);
         list_add_tail(&table->by_id[id % CLIENT_BUCKETS], &client->place);
     }
-    return client->is_dying ? NULL : client;
+    return client;
 }
 
 /* --- handles --- */

@@ -42,7 +42,7 @@ struct clients_table {
 void clients_init(struct clients_table *table, struct context *context);
 /** The client, made if need be; NULL when it is dying. */
 struct client *client_get(struct clients_table *table, client_id id);
-/** The client, NULL when it is unknown. */
+/** The client, NULL when it is unknown or dying. */
 struct client *client_find(const struct clients_table *table, client_id id);
 /** A client's handle of this number, NULL for a stale one. */
 struct handle *handle_find(const struct clients_table *table, const struct client *client,

@@ -146,6 +146,16 @@ uint64_t region_pages(const struct region *region)
     return page_size != 0 ? (region->record.size_bytes + page_size - 1) / page_size : 0;
 }
 
+uint32_t region_range_max(const struct region *region)
+{
+    uint32_t count = RANGE_BYTES_MAX / region->record.page_size;
+
+    if (count > RANGE_PAGES_MAX) {
+        return RANGE_PAGES_MAX;
+    }
+    return count > 0 ? count : 1;
+}
+
 uint32_t region_same_home(const struct region *region, uint64_t page, uint32_t count)
 {
     uint64_t left = region_pages(region) - page;

@@ -12,9 +12,12 @@
 #include "dsm/core/pool.h"
 
 /** Queued work that one step takes on; what is left makes the deadline "now". */
-#define ITEMS_PER_STEP 32u
-/** Actions that one item of work may add at most. */
-#define ACTIONS_PER_ITEM 160u
+#define ITEMS_PER_STEP 16u
+/** Actions that one item of work may add at most: an INVALIDATE of RANGE_PAGES_MAX pages of which every
+ * other one is here protects and drops them one by one, and answers. */
+#define ACTIONS_PER_ITEM 272u
+/** Bytes of one request at most, so that the messages of its answer are few. */
+#define RANGE_BYTES_MAX (4u << 20)
 /** Requests to one home that may be open at once; the home remembers so many closed ones. */
 #define WINDOW 4096u
 #define REGION_BUCKETS 256u
@@ -117,6 +120,8 @@ bool region_home_is_lost(const struct context *context, const struct region *reg
 void region_open(struct context *context, struct region *region);
 /** Pages of a region. */
 uint64_t region_pages(const struct region *region);
+/** Pages of one request for this region at most: RANGE_PAGES_MAX, RANGE_BYTES_MAX, but one at least. */
+uint32_t region_range_max(const struct region *region);
 /** Pages from `page` on, at most count, that have the same home. */
 uint32_t region_same_home(const struct region *region, uint64_t page, uint32_t count);
 

@@ -5,7 +5,7 @@
  *             READ, WRITE, LEAVE            FORWARD, INVALIDATE ..., GRANT, TAKE
  *   free  -------------------------> open ------------------------------------------+
  *     ^         (busy: wait, FIFO)     |  INVALIDATED from each reader: GRANT       |
- *     |                                |  NOT_HERE: another source                  |
+ *     |                                |  NOT_HERE: another source or owner         |
  *     +------- CONFIRM ----------------+--------------------------------------------+
  *              (or the requester died, or the pages are lost)
  *
@@ -32,7 +32,7 @@ void homes_init(struct homes *homes, struct context *context)
 {
     homes->context = context;
     directory_init(&homes->directory, sizeof(struct home_page), ITEMS_PER_STEP * 2 + 2);
-    pool_init(&homes->transfers, sizeof(struct transfer), ITEMS_PER_STEP * 2, 64);
+    pool_init(&homes->transfers, sizeof(struct transfer), ITEMS_PER_STEP * 2 + 2, 64);
     list_init(&homes->open);
     list_init(&homes->ready);
 }
@@ -130,6 +130,27 @@ void transfer_drive(struct homes *homes, struct transfer *transfer)
 
 /* --- life of a transfer --- */
 
+struct transfer *transfer_new(struct homes *homes, struct region *region, uint64_t page,
+                              uint32_t requester)
+{
+    struct transfer *transfer = pool_get(&homes->transfers);
+
+    list_init(&transfer->place);
+    transfer->region = region;
+    transfer->page = page;
+    transfer->requester = (uint8_t)requester;
+    transfer->source = 0xff;
+    homes->count_of[requester]++;
+    return transfer;
+}
+
+void transfer_free(struct homes *homes, struct transfer *transfer)
+{
+    list_remove(&transfer->place);
+    homes->count_of[transfer->requester]--;
+    pool_put(&homes->transfers, transfer);
+}
+
 static void make_ready(struct homes *homes, struct home_page *page)
 {
     if (page->waiters != NULL && list_is_empty(&page->waiters->place)) {
@@ -146,8 +167,7 @@ void transfer_close(struct homes *homes, struct transfer *transfer)
         page->open = NULL;
         make_ready(homes, page);
     }
-    list_remove(&transfer->place);
-    pool_put(&homes->transfers, transfer);
+    transfer_free(homes, transfer);
 }
 
 static void wait_first(struct homes *homes, struct transfer *transfer)
@@ -238,8 +258,10 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
     uint32_t owner = home_page_owner(page);
 
     transfer->acks = page->readers & ~nodeset_of(transfer->requester);
-    if (nodeset_has(page->readers, transfer->requester) && transfer->count == 1 &&
-        transfer->have != 0 && transfer->have >= page->written) {
+    if (owner == transfer->requester) {
+        transfer->mode = MODE_COPY; /* this home itself, which took the page over after it had asked */
+    } else if (nodeset_has(page->readers, transfer->requester) && transfer->count == 1 &&
+               transfer->have != 0 && transfer->have >= page->written) {
         transfer->mode = MODE_COPY;
     } else if (owner == NODE_NONE) {
         transfer->mode = MODE_ZERO;
@@ -251,20 +273,18 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
     transfer->announced = transfer->acks != 0;
 }
 
-/* The owner died: before anything else a reader has to take its place. */
+/* The owner died: before anything else a reader has to take its place; first of all who was it before. */
 static void adopt_first(struct homes *homes, struct transfer *transfer)
 {
     struct home_page *page = transfer_page(homes, transfer, 0);
-    struct transfer *adopt = pool_get(&homes->transfers);
+    uint32_t owner = home_page_owner(page);
+    uint32_t heir = nodeset_has(page->readers, owner) ? owner : nodeset_first(page->readers);
+    struct transfer *adopt = transfer_new(homes, transfer->region, transfer->page, heir);
 
     wait_first(homes, transfer);
-    list_init(&adopt->place);
     adopt->kind = TRANSFER_ADOPT;
-    adopt->region = transfer->region;
-    adopt->page = transfer->page;
     adopt->count = 1;
     open_run(homes, adopt);
-    adopt->requester = (uint8_t)nodeset_first(page->readers);
     adopt->request = adopt->version;
     transfer_drive(homes, adopt);
 }

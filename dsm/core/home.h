@@ -30,8 +30,8 @@ struct home_page {
     nodeset readers;          /* every node that may have a copy, the owner included */
     uint64_t written : 48;    /* version of the last write grant */
     uint64_t owner : 8;       /* node number + 1; 0: never written */
-    uint64_t orphan : 1;      /* the owner died; readers have copies */
-    uint64_t lost : 1;        /* the owner died with the only copy */
+    uint64_t orphan : 1;      /* the owner died or may have no bytes; one of the readers has, perhaps */
+    uint64_t lost : 1;        /* the last copy is gone with the owner */
 };
 
 /** A transfer of a run of pages, waiting or open. */
@@ -62,9 +62,14 @@ struct homes {
     struct list open;  /* struct transfer, by sent_ms */
     struct list ready; /* struct transfer, first waiters of pages that are free now */
     uint64_t clock;    /* versions given out */
+    uint32_t count_of[NODES_MAX]; /* transfers by requester, waiting or open */
 };
 
 void homes_init(struct homes *homes, struct context *context);
+/** Has this requester as many transfers here as a window holds? An honest one never has. */
+bool homes_is_full(const struct homes *homes, uint32_t requester);
+/** Are these the bytes (DATA) of a page that leaves, for which this home has sent TAKE? */
+bool homes_awaits(const struct homes *homes, const struct message *message);
 /** READ, WRITE or LEAVE of an admitted requester; a repetition when not is_new. */
 void homes_on_request(struct homes *homes, const struct message *message, bool is_new);
 void homes_on_invalidated(struct homes *homes, const struct message *message);
@@ -102,6 +107,10 @@ uint32_t home_page_owner(const struct home_page *page);
 /** The record of page number `index` of a transfer. */
 struct home_page *transfer_page(struct homes *homes, const struct transfer *transfer,
                                 uint32_t index);
+/** A new transfer, waiting and in no list; free it with transfer_free(). */
+struct transfer *transfer_new(struct homes *homes, struct region *region, uint64_t page,
+                              uint32_t requester);
+void transfer_free(struct homes *homes, struct transfer *transfer);
 /** Close an open transfer and free it; who waits becomes ready. */
 void transfer_close(struct homes *homes, struct transfer *transfer);
 /** An open transfer waits again, before all others of its first page. */

@@ -4,8 +4,12 @@
  * H5 are told in home.c.
  *
  * A page whose owner died is an orphan: the first transfer that comes makes a reader its owner (ADOPT).
- * Without readers it is lost. A write transfer whose requester died may have been granted and written, so its
- * page is lost as well: never an old copy.
+ * Without readers it is lost.
+ *
+ * When the requester of a write transfer dies, the page is lost if it may have been written: never an old
+ * copy. It was not if an acknowledgement was missing, because then no GRANT was sent (P5); nor if the source
+ * still has its copy, because then no bytes were sent. ADOPT finds that out, the source's new epoch
+ * being younger than any FORWARD that is still under way.
  */
 #include "dsm/core/home.h"
 
@@ -67,16 +71,18 @@ static void orphan_pages(struct homes *homes, uint32_t node)
 /* The requester died: nothing is sent any more, but a writer may have written. */
 static void abandon(struct homes *homes, struct transfer *transfer)
 {
-    bool may_have_written = transfer->kind == TRANSFER_WRITE &&
-                            !(transfer->mode == MODE_ZERO && transfer->acks != 0);
+    bool was_granted = transfer->acks == 0;
 
-    for (uint32_t i = 0; may_have_written && i < transfer->count; i++) {
+    for (uint32_t i = 0; transfer->kind == TRANSFER_WRITE && i < transfer->count; i++) {
         struct home_page *page = transfer_page(homes, transfer, i);
 
-        page->lost = 1;
-        page->orphan = 1;
-        page->owner = transfer->requester + 1u;
-        page->readers = 0;
+        if (was_granted) {
+            page->readers &= transfer->mode == MODE_DATA ? nodeset_of(transfer->source) : 0;
+            page->owner = transfer->requester + 1u;
+        }
+        /* Readers that have acknowledged have no copy any more, the owner among them, perhaps. */
+        page->orphan = page->owner != 0;
+        page->lost = page->orphan && page->readers == 0;
     }
     if (transfer->kind == TRANSFER_ADOPT) {
         struct home_page *page = transfer_page(homes, transfer, 0);
@@ -95,8 +101,7 @@ static void drop_waiters_of(struct homes *homes, struct home_page *page, uint32_
 
         if (waiter->requester == node) {
             *place = waiter->next;
-            list_remove(&waiter->place);
-            pool_put(&homes->transfers, waiter);
+            transfer_free(homes, waiter);
         } else {
             place = &waiter->next;
         }
@@ -133,24 +138,27 @@ void homes_member_died(struct homes *homes, uint32_t node)
     homes_hurry(homes);
 }
 
+static void end_page(struct homes *homes, struct home_page *page)
+{
+    while (page->waiters != NULL) {
+        struct transfer *waiter = page->waiters;
+
+        page->waiters = waiter->next;
+        transfer_free(homes, waiter);
+    }
+    if (page->open != NULL) {
+        transfer_close(homes, page->open);
+    }
+}
+
 void homes_region_gone(struct homes *homes, struct region *region)
 {
     uint32_t slot = region->record.id.slot;
-    struct chunk *chunk = directory_next(&homes->directory, slot, 0);
 
-    for (; chunk != NULL; chunk = directory_next(&homes->directory, slot, chunk->number + 1)) {
-        for (uint32_t i = 0; i < CHUNK_PAGES; i++) {
-            struct home_page *page = chunk_record(&homes->directory, chunk, i);
-
-            while (page->waiters != NULL) {
-                struct transfer *waiter = page->waiters;
-
-                page->waiters = waiter->next;
-                list_remove(&waiter->place);
-                pool_put(&homes->transfers, waiter);
-            }
-            if (page->open != NULL) {
-                transfer_close(homes, page->open);
+    for (uint32_t i = 0; i < DIRECTORY_BUCKETS; i++) {
+        for (struct chunk *chunk = homes->directory.buckets[i]; chunk; chunk = chunk->next) {
+            for (uint32_t j = 0; chunk->slot == slot && j < CHUNK_PAGES; j++) {
+                end_page(homes, chunk_record(&homes->directory, chunk, j));
             }
         }
     }

@@ -16,12 +16,12 @@ static struct transfer *find_repeated(const struct home_page *page, const struct
     return NULL;
 }
 
-static bool is_waiting(const struct home_page *page, const struct message *message)
+static bool is_waiting(const struct home_page *page, uint32_t requester, uint64_t request)
 {
     const struct transfer *transfer = page->waiters;
 
     while (transfer != NULL &&
-           (transfer->requester != message->from || transfer->request != message->request)) {
+           (transfer->requester != requester || transfer->request != request)) {
         transfer = transfer->next;
     }
     return transfer != NULL;
@@ -38,7 +38,7 @@ static void repeat(struct homes *homes, const struct message *message, struct ho
         return;
     }
     answer.to = message->from;
-    if (is_waiting(page, message)) {
+    if (is_waiting(page, message->from, message->request)) {
         return;
     }
     if (message->kind == MESSAGE_LEAVE) {
@@ -66,15 +66,13 @@ void homes_on_request(struct homes *homes, const struct message *message, bool i
         repeat(homes, message, page);
         return;
     }
-    transfer = pool_get(&homes->transfers);
-    list_init(&transfer->place);
-    transfer->region = region;
-    transfer->page = message->page;
+    transfer = transfer_new(homes, region, message->page, message->from);
     transfer->count = region_same_home(region, message->page, message->count);
+    if (transfer->count > region_range_max(region)) {
+        transfer->count = region_range_max(region);
+    }
     transfer->request = message->request;
-    transfer->requester = message->from;
     transfer->have = message->have;
-    transfer->source = 0xff;
     transfer->kind = message->kind == MESSAGE_READ    ? TRANSFER_READ
                      : message->kind == MESSAGE_WRITE ? TRANSFER_WRITE
                                                       : TRANSFER_LEAVE;
@@ -129,10 +127,54 @@ static void close_adopt(struct homes *homes, struct transfer *transfer, bool ado
     transfer_close(homes, transfer);
 }
 
+bool homes_is_full(const struct homes *homes, uint32_t requester)
+{
+    return homes->count_of[requester] >= WINDOW;
+}
+
+bool homes_awaits(const struct homes *homes, const struct message *message)
+{
+    const struct transfer *transfer = find_open(homes, message);
+
+    return transfer != NULL && transfer->kind == TRANSFER_LEAVE &&
+           transfer->requester == message->from && transfer->version == message->version;
+}
+
+/* An old owner still keeps bytes aside: the RELEASE was lost, if the transfer is closed. */
+static void release_again(struct homes *homes, const struct message *message)
+{
+    const struct home_page *page =
+        directory_find(&homes->directory, message->region.slot, message->page);
+    const struct transfer *transfer = find_open(homes, message);
+    struct message release = *message;
+
+    if ((transfer != NULL && transfer->requester == message->requester) ||
+        (page != NULL && is_waiting(page, message->requester, message->request))) {
+        return;
+    }
+    release.kind = MESSAGE_RELEASE;
+    release.flags = 0;
+    release.to = message->from;
+    context_send(homes->context, &release, BYTES_NONE, 0, 0);
+}
+
+/* Who has bytes by the transfer's plan; NODE_NONE: nobody need have any. */
+static uint32_t holder_of(const struct transfer *transfer)
+{
+    if (transfer->mode == MODE_DATA) {
+        return transfer->source;
+    }
+    return transfer->mode == MODE_COPY ? transfer->requester : NODE_NONE;
+}
+
 void homes_on_not_here(struct homes *homes, const struct message *message)
 {
     struct transfer *transfer = find_open(homes, message);
 
+    if ((message->flags & FLAG_COPY) != 0) {
+        release_again(homes, message);
+        return;
+    }
     if (transfer == NULL) {
         return;
     }
@@ -147,17 +189,10 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
     }
     if (transfer->asking && message->from == transfer->requester) {
         transfer->asking = false;
-        if (transfer->kind == TRANSFER_WRITE) {
-            for (uint32_t i = 0; i < transfer->count; i++) {
-                transfer_page(homes, transfer, i)->lost = 1;
-            }
-            transfer_lose(homes, transfer);
-        } else {
-            transfer_restart(homes, transfer);
-        }
+        transfer_restart(homes, transfer); /* its pages are orphans, or lost */
         return;
     }
-    if (transfer->asking || transfer->mode != MODE_DATA || transfer->source != message->from) {
+    if (transfer->asking || holder_of(transfer) != message->from) {
         return;
     }
     for (uint32_t i = 0; i < transfer->count; i++) {
@@ -166,7 +201,7 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
         page->readers &= ~nodeset_of(message->from);
         if (home_page_owner(page) == message->from) {
             page->orphan = 1;
-            page->lost = page->readers == 0 || transfer->kind == TRANSFER_WRITE;
+            page->lost = page->readers == 0;
         }
     }
     transfer_restart(homes, transfer);
@@ -179,16 +214,21 @@ static void apply(struct homes *homes, const struct transfer *transfer, struct h
     switch (transfer->kind) {
     case TRANSFER_READ:
         page->readers |= nodeset_of(transfer->requester);
+        page->lost = 0; /* its source died when the bytes had left */
         break;
     case TRANSFER_WRITE:
         page->readers = nodeset_of(transfer->requester);
         page->owner = transfer->requester + 1u;
         page->written = transfer->version & ((UINT64_C(1) << 48) - 1);
+        page->orphan = 0;
+        page->lost = 0;
         break;
     case TRANSFER_LEAVE:
         page->readers &= ~nodeset_of(transfer->requester);
         page->readers |= nodeset_of(self);
         page->owner = self + 1u;
+        page->orphan = 0;
+        page->lost = 0;
         break;
     default:
         break;

@@ -133,10 +133,15 @@ static bool dispatch_own(struct node *node)
 /* One item of queued work; false: nothing is left to do now. */
 static bool work(struct node *node)
 {
+    if (node->context.window_moved) {
+        node->context.window_moved = false;
+        pages_unblock(&node->pages);
+    }
     return dispatch_own(node) || pages_retry(&node->pages) || homes_start_ready(&node->homes) ||
            syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
            resend_one(node) || homes_resend(&node->homes) || node_reap_client(node) ||
-           node_try_parked(node) || calls_unblock(&node->calls);
+           node_try_parked(node) || calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
+           pages_evict(&node->pages);
 }
 
 static void on_event(struct node *node, const struct event *event)
@@ -180,6 +185,9 @@ static void on_event(struct node *node, const struct event *event)
         context_send(&node->context, &done, BYTES_NONE, 0, 0);
         break;
     }
+    case EVENT_RETIRE:
+        pages_retire(&node->pages);
+        break;
     default:
         break;
     }
@@ -194,17 +202,10 @@ void node_step(struct node *node, const struct event *event, struct actions *act
     node->context.now_ms = event->now_ms;
     on_event(node, event);
     calls_check_deadlines(&node->calls);
-    if (node->context.window_moved) {
-        node->context.window_moved = false;
-        pages_unblock(&node->pages);
-    }
     while (items < ITEMS_PER_STEP && context_has_room(&node->context) && work(node)) {
         items++;
     }
     node->has_more = items == ITEMS_PER_STEP || !context_has_room(&node->context);
-    if (!node->has_more) {
-        pages_evict(&node->pages);
-    }
     node->context.actions = NULL;
 }
 
@@ -222,6 +223,8 @@ uint64_t node_deadline(const struct node *node)
                 context->config.resend_ms;
         deadline = other < deadline ? other : deadline;
     }
+    other = pages_deadline(&node->pages);
+    deadline = other < deadline ? other : deadline;
     if (!list_is_empty(&node->parked)) {
         other = list_object(node->parked.next, struct parked, place)->deadline_ms;
         deadline = other < deadline ? other : deadline;
@@ -230,6 +233,11 @@ uint64_t node_deadline(const struct node *node)
 }
 
 /* --- looking in --- */
+
+bool node_is_retired(const struct node *node)
+{
+    return pages_is_retired(&node->pages);
+}
 
 const struct node_counters *node_counters(const struct node *node)
 {

@@ -90,6 +90,7 @@ enum event_kind {
     EVENT_PROPOSED,    /* ticket, error, record: outcome; after the RECORD events that it caused */
     EVENT_PEER_UP,     /* peer: the link to it works (again); what was sent before may be lost */
     EVENT_ATOMIC_DONE, /* atomic_done: outcome of an ACTION_ATOMIC */
+    EVENT_RETIRE,      /* the node is about to leave, its programs have gone: pages go to their homes */
 };
 
 struct event {
@@ -244,6 +245,9 @@ void node_step(struct node *node, const struct event *event, struct actions *act
 
 /** The time in ms at which to step with EVENT_TIME, UINT64_MAX for never. */
 uint64_t node_deadline(const struct node *node);
+
+/** After EVENT_RETIRE: has every page that this node owns and another one homes arrived there? */
+bool node_is_retired(const struct node *node);
 
 /** The counters, which the node owns. */
 const struct node_counters *node_counters(const struct node *node);

@@ -33,12 +33,31 @@ static void refuse(struct node *node, const struct message *message, int32_t err
     context_send(&node->context, &answer, BYTES_NONE, 0, 0);
 }
 
+/* May the sender make this request? What was admitted once is admitted again. */
+static bool has_right(const struct node *node, const struct region *region,
+                      const struct message *message)
+{
+    bool writes = message->kind == MESSAGE_WRITE || message->kind == MESSAGE_SYNC;
+
+    if (message->from == node->context.config.self || message->kind == MESSAGE_LEAVE ||
+        window_has(&node->windows[message->from], message->request / NODES_MAX)) {
+        return true; /* the home's own: its programs' rights were checked, atomic operations are others' */
+    }
+    if (nodeset_has(writes ? region->record.writers : region->record.readers, message->from)) {
+        return true;
+    }
+    /* What a program that has gone still holds or waits for is given back all the same. */
+    return message->kind == MESSAGE_SYNC &&
+           (message->op == SYNC_UNLOCK_DEAD || message->op == SYNC_CANCEL ||
+            message->op == SYNC_SEM_POST || message->op == SYNC_UNLOCK);
+}
+
 /* 0: admitted; DSM_EAGAIN: it is ahead of the catalog's news; else why not. */
 static int32_t check_request(const struct node *node, const struct message *message)
 {
     const struct context *context = &node->context;
     const struct region *region = context_region(context, message->region);
-    bool writes = message->kind == MESSAGE_WRITE || message->kind == MESSAGE_SYNC;
+    bool is_sync = message->kind == MESSAGE_SYNC;
     uint64_t page = message->page;
 
     if (region == NULL) {
@@ -47,13 +66,13 @@ static int32_t check_request(const struct node *node, const struct message *mess
     if (message->request % NODES_MAX != context->config.self) {
         return DSM_EPROTO;
     }
-    if (message->kind == MESSAGE_SYNC && region->record.page_size != 0) {
+    if (is_sync && region->record.page_size != 0) {
         if (message->offset >= region->record.size_bytes) {
             return DSM_EAGAIN;
         }
         page = message->offset / region->record.page_size;
     }
-    if (message->kind != MESSAGE_SYNC &&
+    if (!is_sync &&
         (message->count == 0 || page + message->count > region_pages(region))) {
         return DSM_EAGAIN; /* the region may have grown */
     }
@@ -63,23 +82,20 @@ static int32_t check_request(const struct node *node, const struct message *mess
     if (region_home_is_lost(context, region, context->config.self)) {
         return DSM_EDOWN;
     }
-    if (message->kind != MESSAGE_LEAVE &&
-        !nodeset_has(writes ? region->record.writers : region->record.readers, message->from)) {
-        /* What a program that has gone still holds or waits for is given back all the same. */
-        return message->op == SYNC_UNLOCK_DEAD || message->op == SYNC_CANCEL ||
-                       message->op == SYNC_SEM_POST || message->op == SYNC_UNLOCK
-                   ? 0
-                   : DSM_EAGAIN;
-    }
-    return 0;
+    return has_right(node, region, message) ? 0 : DSM_EAGAIN;
 }
 
 static void accept_request(struct node *node, const struct message *message)
 {
     uint64_t number = message->request / NODES_MAX;
-    enum window_answer answer =
-        window_note(&node->windows[message->from], number, message->floor);
+    enum window_answer answer;
 
+    if (message->kind == MESSAGE_SYNC ? syncs_is_full(&node->syncs, message)
+                                      : homes_is_full(&node->homes, message->from)) {
+        node->context.counters.refused++; /* before its number counts as seen */
+        return;
+    }
+    answer = window_note(&node->windows[message->from], number, message->floor);
     syncs_raise_floor(&node->syncs, message->from, message->floor);
     if (answer == WINDOW_BEYOND) {
         node->context.counters.refused++;
@@ -148,7 +164,9 @@ static void dispatch_page(struct node *node, const struct message *message)
         pages_on_forward(&node->pages, message);
         break;
     case MESSAGE_DATA:
-        pages_on_data(&node->pages, message);
+        if ((message->flags & FLAG_LEAVE) == 0 || homes_awaits(&node->homes, message)) {
+            pages_on_data(&node->pages, message);
+        }
         break;
     case MESSAGE_GRANT:
         pages_on_grant(&node->pages, message);

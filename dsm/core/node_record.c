@@ -29,10 +29,27 @@ void node_hurry(struct node *node, uint32_t home)
         node->context.timers.next = place;
     }
     homes_hurry(&node->homes);
+    syncs_hurry(&node->syncs, home);
+}
+
+/* A request of another incarnation would count as seen what the next one has not asked for yet. */
+static void drop_parked(struct node *node, uint32_t number)
+{
+    for (struct list *place = node->parked.next; place != &node->parked;) {
+        struct parked *parked = list_object(place, struct parked, place);
+
+        place = place->next;
+        if (parked->message.from == number) {
+            list_remove(&parked->place);
+            pool_put(&node->parked_pool, parked);
+            node->count_parked--;
+        }
+    }
 }
 
 static void member_died(struct node *node, uint32_t number)
 {
+    drop_parked(node, number);
     homes_member_died(&node->homes, number);
     syncs_member_died(&node->syncs, number);
     pages_member_died(&node->pages, number);

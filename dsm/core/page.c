@@ -41,13 +41,14 @@ void pages_init(struct pages *pages, struct context *context)
 {
     pages->context = context;
     directory_init(&pages->directory, sizeof(struct page), ITEMS_PER_STEP * 2 + 2);
-    pool_init(&pages->requests, sizeof(struct page_request), ITEMS_PER_STEP * 2, 64);
+    pool_init(&pages->requests, sizeof(struct page_request), ITEMS_PER_STEP * 10, 64);
     pool_init(&pages->waiters, sizeof(struct waiter), ITEMS_PER_STEP * 2, 64);
     pool_init(&pages->kept_pool, sizeof(struct kept), ITEMS_PER_STEP * 2, 64);
     for (uint32_t i = 0; i < REQUEST_BUCKETS; i++) {
         list_init(&pages->by_id[i]);
     }
     list_init(&pages->kept);
+    list_init(&pages->doomed);
     list_init(&pages->retry);
     list_init(&pages->blocked);
 }
@@ -78,8 +79,7 @@ void page_forget(struct pages *pages, const struct region *region, struct page *
         pages->context->counters.pages_resident--;
     }
     page->state = PAGE_ABSENT;
-    page->owner = 0;
-    page->version = 0;
+    page->owner = 0; /* the version stays: bytes of an older transfer are late (P7) */
 }
 
 void page_grant(struct pages *pages, const struct region *region, struct page *page,
@@ -135,6 +135,10 @@ struct page_request *request_open(struct pages *pages, struct region *region, ui
     request->page = page;
     request->count = count;
     request->kind = (uint8_t)kind;
+    if (kind == REQUEST_LEAVE) {
+        pages->count_leaving++;
+        pages->leaving_bytes += region->record.page_size;
+    }
     list_init(&request->waiters);
     list_add_tail(bucket_of(pages, request->out.id), &request->by_id);
     for (uint32_t i = 0; i < count; i++) {
@@ -149,6 +153,11 @@ struct page_request *request_open(struct pages *pages, struct region *region, ui
 
 void request_close(struct pages *pages, struct page_request *request)
 {
+    if (request->kind == REQUEST_LEAVE) {
+        pages->count_leaving--;
+        pages->leaving_bytes -= request->region->record.page_size;
+        pages->clock_idle = 0;
+    }
     for (uint32_t i = 0; i < request->count; i++) {
         page_get(pages, request->region, request->page + i)->request = NULL;
     }
@@ -176,12 +185,10 @@ void pages_resend(struct pages *pages, struct page_request *request)
 static uint32_t read_ahead(struct pages *pages, struct region *region, uint64_t page)
 {
     uint32_t longest = pages->context->config.read_ahead_pages;
-    uint64_t bytes_bound = (UINT64_C(4) << 20) / region->record.page_size;
+    uint32_t range_max = region_range_max(region);
     struct stream *oldest = &region->streams[0];
 
-    if (longest > bytes_bound) {
-        longest = bytes_bound > 0 ? (uint32_t)bytes_bound : 1;
-    }
+    longest = longest < range_max ? longest : range_max;
     for (uint32_t i = 0; i < STREAMS; i++) {
         struct stream *stream = &region->streams[i];
 
@@ -223,7 +230,8 @@ static void act_atomic(struct pages *pages, const struct waiter *waiter)
     action->message = waiter->atomic;
 }
 
-void page_fail_atomic(struct pages *pages, const struct waiter *waiter, int32_t error)
+/* Answer an atomic operation that cannot be done. */
+static void fail_atomic(struct pages *pages, const struct waiter *waiter, int32_t error)
 {
     struct message reply = {
         .kind = MESSAGE_ATOMIC_DONE,
@@ -243,9 +251,13 @@ static bool settle(struct pages *pages, const struct waiter *waiter, const struc
     struct context *context = pages->context;
     region_id region = waiter->region->record.id;
 
+    if (waiter->error != 0) {
+        fail_atomic(pages, waiter, waiter->error);
+        return true;
+    }
     if (page->state == PAGE_LOST) {
         if (waiter->map == 0) {
-            page_fail_atomic(pages, waiter, DSM_EDOWN);
+            fail_atomic(pages, waiter, DSM_EDOWN);
         } else {
             page_poison(pages, waiter->region, waiter->page, 1,
                        region_home(waiter->region, waiter->page), DSM_EDOWN);

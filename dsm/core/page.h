@@ -27,7 +27,7 @@ enum request_kind {
 /** A page's record: 16 bytes. */
 struct page {
     struct page_request *request; /* open, NULL for none */
-    uint64_t version : 56;        /* of the transfer that granted the copy */
+    uint64_t version : 56;        /* of the transfer that granted the copy, or took it away */
     uint64_t state : 4;           /* enum page_state */
     uint64_t owner : 1;           /* the home will ask us for it: never dropped silently */
     uint64_t used : 1;            /* granted since the eviction clock passed */
@@ -40,6 +40,7 @@ struct waiter {
     uint64_t page;
     map_id map; /* 0: `atomic` */
     bool write;
+    int32_t error; /* `atomic` cannot be done: its answer */
     struct message atomic;
 };
 
@@ -69,6 +70,7 @@ struct kept {
     uint32_t requester;
     uint32_t count;
     uint32_t number;
+    uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
 };
 
 struct pages {
@@ -76,12 +78,17 @@ struct pages {
     struct directory directory; /* struct page */
     struct pool requests, waiters, kept_pool;
     struct list by_id[REQUEST_BUCKETS];
-    struct list kept;
+    struct list kept;   /* struct kept, by asked_ms */
+    struct list doomed; /* struct kept: to be forgotten one by one */
     struct list retry; /* struct waiter: faults to look at again */
     struct list blocked; /* struct waiter: no room in the window to the home */
     uint64_t resident_bytes;
     uint32_t next_keep;
+    uint64_t leaving_bytes; /* of pages with an open LEAVE */
+    uint32_t count_leaving;
     uint32_t clock_bucket; /* of the eviction clock */
+    uint32_t clock_idle;   /* buckets since it let something go */
+    bool is_retiring;      /* everything is to go */
 };
 
 void pages_init(struct pages *pages, struct context *context);
@@ -108,8 +115,16 @@ void pages_fail(struct pages *pages, struct page_request *request);
 bool pages_retry(struct pages *pages);
 /** Room may have come up in the windows: retry what was blocked. */
 void pages_unblock(struct pages *pages);
-/** Free some pages if more are here than the budget allows; false: nothing to do (page_evict.c). */
+/** Let some pages go if more are here than the budget allows; false: nothing to do (page_evict.c). */
 bool pages_evict(struct pages *pages);
+/** Forget one run of bytes put aside, or ask its home whether it is needed; false: none is due. */
+bool pages_tidy_kept(struct pages *pages);
+/** When the next one is due, UINT64_MAX for never. */
+uint64_t pages_deadline(const struct pages *pages);
+/** Send everything home that has its home elsewhere: the node is about to leave (page_evict.c). */
+void pages_retire(struct pages *pages);
+/** Has all of it arrived? */
+bool pages_is_retired(const struct pages *pages);
 /** A member died. */
 void pages_member_died(struct pages *pages, uint32_t node);
 /** The region is deleted; nobody here has it mapped. */
@@ -127,8 +142,6 @@ void page_grant(struct pages *pages, const struct region *region, struct page *p
 /** Give ACTION_POISON for pages that are lost. */
 void page_poison(struct pages *pages, const struct region *region, uint64_t page, uint32_t count,
                  uint32_t node, int32_t error);
-/** Answer an atomic operation that cannot be done. */
-void page_fail_atomic(struct pages *pages, const struct waiter *waiter, int32_t error);
 /** An absent page from now on, its bytes dropped by the caller. */
 void page_forget(struct pages *pages, const struct region *region, struct page *page);
 /** The open request of this id, NULL for none. */

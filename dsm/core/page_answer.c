@@ -63,8 +63,11 @@ static void fill(struct pages *pages, struct page_request *request, uint64_t pag
     action->write = write;
 }
 
-/* After a fill for writing its own map's threads run already; the others' rights come one by one. */
-static void drop_served(struct pages *pages, struct page_request *request, map_id map, bool write)
+/*
+ * Who waits for nothing more. After one fill of all pages for writing, its own map's threads run already
+ * (`writer`, 0 for none); the others' rights come one by one.
+ */
+static void drop_served(struct pages *pages, struct page_request *request, map_id writer)
 {
     for (struct list *place = request->waiters.next; place != &request->waiters;) {
         struct waiter *waiter = list_object(place, struct waiter, place);
@@ -73,15 +76,19 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
         if (waiter->page >= request->page + request->granted) {
             continue;
         }
-        if (waiter->map != 0 && (!waiter->write || (write && waiter->map == map))) {
+        if (waiter->map != 0 && (!waiter->write || waiter->map == writer)) {
             list_remove(&waiter->place);
             pool_put(&pages->waiters, waiter);
         }
     }
 }
 
-/* Everything that the request gets is here: the pages change state, the home is told. */
-static void complete(struct pages *pages, struct page_request *request, bool is_upgrade)
+/*
+ * Everything that the request gets is here: the pages change state, the home is told. `writer` is the
+ * mapping that one fill has just let write to all of the pages, 0 for none.
+ */
+static void complete(struct pages *pages, struct page_request *request, bool is_upgrade,
+                     map_id writer)
 {
     struct message about = {
         .region = request->region->record.id,
@@ -95,9 +102,12 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
                    page_get(pages, request->region, request->page + i),
                    write ? PAGE_WRITE : PAGE_READ, request->version);
     }
+    if (!write || request->out.home != pages->context->config.self) {
+        pages->clock_idle = 0; /* there is something again that may be let go */
+    }
     confirm(pages, &about, request->page, request->granted);
     if (!is_upgrade) {
-        drop_served(pages, request, filling_map(pages, request), write && !request->needs_grant);
+        drop_served(pages, request, writer);
     }
     request_close(pages, request);
 }
@@ -116,7 +126,8 @@ static void take_over(struct pages *pages, const struct message *message)
     struct region *region = context_region(pages->context, message->region);
     struct page *page;
 
-    if (region == NULL || message->page >= region_pages(region) ||
+    if (region == NULL || message->page >= region_pages(region) || message->count != 1 ||
+        pages->context->payload_pages != 1 ||
         region_home(region, message->page) != pages->context->config.self) {
         pages->context->counters.refused++;
         return;
@@ -147,7 +158,7 @@ static void start_again(struct pages *pages, struct page_request *request,
     region_id region = request->region->record.id;
 
     if (request->received == 0 || message->page != request->page ||
-        message->version == request->version) {
+        message->version <= request->version) {
         return;
     }
     context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
@@ -186,8 +197,36 @@ void pages_on_data(struct pages *pages, const struct message *message)
     pages->context->counters.pages_received += message->count;
     request->received += message->count;
     if (request->received == request->granted && !request->needs_grant) {
-        complete(pages, request, false);
+        complete(pages, request, false,
+                 write && message->count == request->granted ? filling_map(pages, request) : 0);
     }
+}
+
+/* The home thinks that the copies here are current; they are not here (never of an honest home). */
+static bool has_copies(struct pages *pages, const struct page_request *request, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (page_get(pages, request->region, request->page + i)->state != PAGE_READ) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Answer to the home that the pages of a request are not, or not all, here. */
+static void deny(struct pages *pages, const struct message *message)
+{
+    struct message answer = {
+        .kind = MESSAGE_NOT_HERE,
+        .to = message->from,
+        .region = message->region,
+        .page = message->page,
+        .count = message->count,
+        .request = message->request,
+        .requester = (uint8_t)pages->context->config.self,
+    };
+
+    context_send(pages->context, &answer, BYTES_NONE, 0, 0);
 }
 
 void pages_on_grant(struct pages *pages, const struct message *message)
@@ -201,55 +240,83 @@ void pages_on_grant(struct pages *pages, const struct message *message)
     if (!request_matches(request, message)) {
         return;
     }
+    if ((message->flags & FLAG_ZERO) != 0 && request->received != 0) {
+        return; /* bytes came before: they are not zero */
+    }
+    if ((message->flags & FLAG_COPY) != 0 && !has_copies(pages, request, message->granted)) {
+        pages->context->counters.refused++;
+        deny(pages, message);
+        return;
+    }
     request->version = message->version;
     request->has_grant = true;
     if ((message->flags & FLAG_ZERO) != 0) {
+        bool write = request->kind == REQUEST_WRITE;
+
         request->granted = message->granted;
-        fill(pages, request, request->page, request->granted, BYTES_ZERO,
-             request->kind == REQUEST_WRITE);
-        complete(pages, request, false);
+        fill(pages, request, request->page, request->granted, BYTES_ZERO, write);
+        complete(pages, request, false, write ? filling_map(pages, request) : 0);
     } else if ((message->flags & FLAG_COPY) != 0) {
         request->granted = message->granted;
-        if (page_get(pages, request->region, request->page)->state != PAGE_READ) {
-            pages->context->counters.refused++;
-            request->granted = 0;
-            return;
-        }
-        complete(pages, request, true);
+        complete(pages, request, true, 0);
     } else if (request->granted != 0 && request->received == request->granted) {
-        complete(pages, request, false);
+        complete(pages, request, false, 0);
     }
 }
 
 void pages_on_ask(struct pages *pages, const struct message *message)
 {
-    struct page_request *request = pages_request(pages, message->request);
-    struct message answer = {
-        .kind = MESSAGE_NOT_HERE,
-        .to = message->from,
-        .region = message->region,
-        .page = message->page,
-        .count = message->count,
-        .request = message->request,
-        .requester = (uint8_t)pages->context->config.self,
-    };
+    const struct page_request *request = pages_request(pages, message->request);
 
     if (request == NULL) {
         confirm(pages, message, message->page, message->count);
     } else if (request->kind != REQUEST_LEAVE) {
-        context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+        deny(pages, message);
     }
+}
+
+/* May this node make the request by the record that it knows? Then a home that says no is behind. */
+static bool is_permitted(const struct pages *pages, const struct page_request *request)
+{
+    const struct record *record = &request->region->record;
+    uint32_t self = pages->context->config.self;
+
+    return nodeset_has(request->kind == REQUEST_WRITE ? record->writers : record->readers, self);
+}
+
+/* The home refuses what this node has no right to (any more): nobody here waits for it but atomics. */
+static void give_up(struct pages *pages, struct page_request *request, int32_t error)
+{
+    region_id region = request->region->record.id;
+
+    if (request->received > 0) {
+        context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
+        context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
+    }
+    for (struct list *place = request->waiters.next; place != &request->waiters;
+         place = place->next) {
+        struct waiter *waiter = list_object(place, struct waiter, place);
+
+        waiter->error = waiter->map == 0 ? error : 0;
+    }
+    request_close(pages, request);
 }
 
 void pages_on_lost(struct pages *pages, const struct message *message)
 {
     struct page_request *request = pages_request(pages, message->request);
     struct region *region;
-    uint32_t granted;
+    uint32_t granted, dropped;
 
     if (request == NULL || request->kind == REQUEST_LEAVE ||
         !region_id_equal(request->region->record.id, message->region) ||
-        message->granted > request->count) {
+        message->granted == 0 || message->granted > request->count) {
+        return;
+    }
+    if (message->error != DSM_EDOWN) {
+        if (!is_permitted(pages, request)) {
+            give_up(pages, request, message->error);
+        }
         return;
     }
     region = request->region;
@@ -258,22 +325,19 @@ void pages_on_lost(struct pages *pages, const struct message *message)
         struct page *page = page_get(pages, region, request->page + i);
 
         page_forget(pages, region, page);
-        if (message->error == DSM_EDOWN) {
-            page->state = PAGE_LOST;
-            pages->context->counters.pages_lost++;
-        }
+        page->state = PAGE_LOST;
+        pages->context->counters.pages_lost++;
     }
-    context_act_range(pages->context, ACTION_PROTECT, region->record.id, request->page, granted);
-    context_act_range(pages->context, ACTION_DROP, region->record.id, request->page, granted);
+    /* Bytes that came before their source died may reach further than what is lost for certain. */
+    dropped = request->received > granted ? request->received : granted;
+    context_act_range(pages->context, ACTION_PROTECT, region->record.id, request->page, dropped);
+    context_act_range(pages->context, ACTION_DROP, region->record.id, request->page, dropped);
     page_poison(pages, region, request->page, granted, message->requester, message->error);
     for (struct list *place = request->waiters.next; place != &request->waiters;) {
         struct waiter *waiter = list_object(place, struct waiter, place);
 
         place = place->next;
-        if (waiter->page < request->page + granted) {
-            if (waiter->map == 0) {
-                page_fail_atomic(pages, waiter, message->error);
-            }
+        if (waiter->page < request->page + granted && waiter->map != 0) {
             list_remove(&waiter->place);
             pool_put(&pages->waiters, waiter);
         }

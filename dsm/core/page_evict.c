@@ -2,38 +2,78 @@
 /*
  * Memory is a bounded cache: when more is here than the budget allows, copies that another node answers for are
  * dropped, and pages that this node owns go to their homes (LEAVE, TAKE, DATA, CONFIRM, RELEASE).
- * A page whose home is here stays: the home is its storage. The clock gives each page one round.
+ * A page whose home is here stays: the home is its storage. The clock gives each page one round, and
+ * rests when two rounds have found nothing to let go, until something is granted again.
  */
 #include "dsm/core/page.h"
 
-static bool evict_page(struct pages *pages, struct region *region, uint64_t number,
-                       struct page *page)
+/** Owned pages on their way to their homes at once, at most: each waits for an answer. */
+#define LEAVING_MAX 256u
+/** Pages that one item of work lets go, and buckets of the directory that it looks at. */
+#define EVICT_PAGES 8u
+#define EVICT_BUCKETS 8u
+
+/* Clean copies that are neighbours are dropped by one pair of actions. */
+struct drop_run {
+    struct region *region;
+    uint64_t page;
+    uint32_t count;
+};
+
+static void flush_run(struct pages *pages, struct drop_run *run)
+{
+    if (run->count > 0) {
+        context_act_range(pages->context, ACTION_PROTECT, run->region->record.id, run->page,
+                          run->count);
+        context_act_range(pages->context, ACTION_DROP, run->region->record.id, run->page,
+                          run->count);
+        pages->context->counters.evictions += run->count;
+        run->count = 0;
+    }
+}
+
+static void drop_copy(struct pages *pages, struct drop_run *run, struct region *region,
+                      uint64_t number, struct page *page)
+{
+    if (run->count > 0 && (run->region != region || run->page + run->count != number)) {
+        flush_run(pages, run);
+    }
+    if (run->count == 0) {
+        run->region = region;
+        run->page = number;
+    }
+    run->count++;
+    page_forget(pages, region, page);
+}
+
+/* Let a page go if it may; how many of the item's EVICT_PAGES that costs. */
+static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct region *region,
+                           uint64_t number, struct page *page)
 {
     struct context *context = pages->context;
     uint32_t home = region_home(region, number);
-    struct page_request *request;
 
     if (page->request != NULL || (page->state != PAGE_READ && page->state != PAGE_WRITE)) {
-        return false; /* P1 */
+        return 0; /* P1 */
     }
-    if (page->used) {
+    if (page->used && !pages->is_retiring) {
         page->used = 0;
-        return false;
+        return 0;
     }
     if (!page->owner) {
-        context_act_range(context, ACTION_PROTECT, region->record.id, number, 1);
-        context_act_range(context, ACTION_DROP, region->record.id, number, 1);
-        page_forget(pages, region, page);
-        context->counters.evictions++;
-        return true;
+        drop_copy(pages, run, region, number, page);
+        return 1;
     }
-    if (home == context->config.self || region_home_is_lost(context, region, home)) {
-        return false;
+    if (home == context->config.self || region_home_is_lost(context, region, home) ||
+        pages->count_leaving >= LEAVING_MAX) {
+        return 0;
     }
     context_act_range(context, ACTION_PROTECT, region->record.id, number, 1); /* P3 */
     page->state = PAGE_READ;
-    request = request_open(pages, region, number, 1, REQUEST_LEAVE);
-    return request != NULL;
+    if (request_open(pages, region, number, 1, REQUEST_LEAVE) == NULL) {
+        return 0;
+    }
+    return 1;
 }
 
 static struct region *region_of_slot(struct context *context, uint32_t slot)
@@ -50,30 +90,69 @@ static struct region *region_of_slot(struct context *context, uint32_t slot)
     return NULL;
 }
 
-bool pages_evict(struct pages *pages)
+/* What is resident once the pages that are leaving have left. */
+static bool is_over_budget(const struct pages *pages)
 {
-    struct context *context = pages->context;
+    uint64_t budget = pages->context->config.budget_bytes;
+
+    if (pages->is_retiring) {
+        return pages->resident_bytes > 0;
+    }
+    return budget != 0 && pages->resident_bytes > budget + pages->leaving_bytes;
+}
+
+static uint32_t evict_from(struct pages *pages, struct chunk *chunk, uint32_t wanted)
+{
+    struct region *region = region_of_slot(pages->context, chunk->slot);
+    struct drop_run run = {.region = region};
     uint32_t evicted = 0;
 
-    if (context->config.budget_bytes == 0 ||
-        pages->resident_bytes <= context->config.budget_bytes) {
+    for (uint32_t i = 0; region != NULL && i < CHUNK_PAGES; i++) {
+        if (evicted >= wanted || !is_over_budget(pages)) {
+            break;
+        }
+        evicted += evict_page(pages, &run, region, chunk->number * CHUNK_PAGES + i,
+                              chunk_record(&pages->directory, chunk, i));
+    }
+    flush_run(pages, &run);
+    return evicted;
+}
+
+void pages_retire(struct pages *pages)
+{
+    pages->is_retiring = true;
+    pages->clock_idle = 0;
+}
+
+bool pages_is_retired(const struct pages *pages)
+{
+    return pages->is_retiring && pages->count_leaving == 0 &&
+           (pages->resident_bytes == 0 || pages->clock_idle >= 2 * DIRECTORY_BUCKETS);
+}
+
+bool pages_evict(struct pages *pages)
+{
+    uint32_t evicted = 0;
+
+    if (!is_over_budget(pages) || pages->clock_idle >= 2 * DIRECTORY_BUCKETS) {
         return false;
     }
-    /* A bounded piece of the clock's way: the agent goes on serving in between. */
-    for (uint32_t i = 0; i < 4 && evicted < 16; i++) {
+    /* A bounded piece of the clock's way: the node goes on serving in between. */
+    for (uint32_t i = 0; i < EVICT_BUCKETS && evicted < EVICT_PAGES && is_over_budget(pages); i++) {
         struct chunk *chunk = pages->directory.buckets[pages->clock_bucket];
 
-        pages->clock_bucket = (pages->clock_bucket + 1) % DIRECTORY_BUCKETS;
-        for (; chunk != NULL && evicted < 16; chunk = chunk->next) {
-            struct region *region = region_of_slot(context, chunk->slot);
-
-            for (uint32_t j = 0; region != NULL && j < CHUNK_PAGES && evicted < 16; j++) {
-                evicted += evict_page(pages, region, chunk->number * CHUNK_PAGES + j,
-                                      chunk_record(&pages->directory, chunk, j));
-            }
+        for (; chunk != NULL && evicted < EVICT_PAGES; chunk = chunk->next) {
+            evicted += evict_from(pages, chunk, EVICT_PAGES - evicted);
+        }
+        if (chunk == NULL) {
+            pages->clock_bucket = (pages->clock_bucket + 1) % DIRECTORY_BUCKETS;
+            pages->clock_idle++;
         }
     }
-    return evicted > 0;
+    if (evicted > 0) {
+        pages->clock_idle = 0;
+    }
+    return true;
 }
 
 static void drop_waiters(struct pages *pages, struct list *list, const struct region *region)
@@ -92,16 +171,17 @@ static void drop_waiters(struct pages *pages, struct list *list, const struct re
 void pages_region_gone(struct pages *pages, struct region *region)
 {
     uint32_t slot = region->record.id.slot;
-    struct chunk *chunk = directory_next(&pages->directory, slot, 0);
 
-    for (; chunk != NULL; chunk = directory_next(&pages->directory, slot, chunk->number + 1)) {
-        for (uint32_t i = 0; i < CHUNK_PAGES; i++) {
-            struct page *page = chunk_record(&pages->directory, chunk, i);
+    for (uint32_t i = 0; i < DIRECTORY_BUCKETS; i++) {
+        for (struct chunk *chunk = pages->directory.buckets[i]; chunk; chunk = chunk->next) {
+            for (uint32_t j = 0; chunk->slot == slot && j < CHUNK_PAGES; j++) {
+                struct page *page = chunk_record(&pages->directory, chunk, j);
 
-            if (page->request != NULL) {
-                request_close(pages, page->request);
+                if (page->request != NULL) {
+                    request_close(pages, page->request);
+                }
+                page_forget(pages, region, page);
             }
-            page_forget(pages, region, page);
         }
     }
     drop_waiters(pages, &pages->retry, region);
@@ -112,7 +192,7 @@ void pages_region_gone(struct pages *pages, struct region *region)
         place = place->next;
         if (region_id_equal(kept->region, region->record.id)) {
             list_remove(&kept->place);
-            pool_put(&pages->kept_pool, kept);
+            list_add_tail(&pages->doomed, &kept->place);
         }
     }
     directory_forget(&pages->directory, slot);

@@ -5,10 +5,14 @@
  *
  * P6 A page that is given to a writer is dropped here at once, its bytes kept aside (struct kept) until
  *    the home says that the writer has them, so that a lost message loses no page.
+ *    RELEASE is sent once; who still keeps bytes after a while asks (NOT_HERE with FLAG_COPY).
  * P7 A message of a transfer that is not younger than the copy here is a late repetition: it changes
  *    nothing (`version` counts transfers at the home).
  */
 #include "dsm/core/page.h"
+
+/** The home is asked about bytes put aside after so many times the time of a resend. */
+#define KEPT_RESENDS 10u
 
 static struct page *find_page(const struct pages *pages, const struct message *message,
                               uint32_t index)
@@ -37,7 +41,7 @@ static struct kept *find_kept(const struct pages *pages, const struct message *m
         struct kept *kept = list_object((struct list *)(uintptr_t)place, struct kept, place);
 
         if (kept->requester == requester && kept->request == message->request &&
-            region_id_equal(kept->region, message->region)) {
+            kept->page == message->page && region_id_equal(kept->region, message->region)) {
             return kept;
         }
     }
@@ -111,6 +115,16 @@ static void downgrade(struct pages *pages, const struct message *forward, uint32
     }
 }
 
+/* Absent from that transfer on: bytes of an older one come too late. */
+static void forget_page(struct pages *pages, const struct region *region,
+                        const struct message *message, uint32_t index)
+{
+    struct page *page = find_page(pages, message, index);
+
+    page_forget(pages, region, page);
+    page->version = message->version & ((UINT64_C(1) << 56) - 1);
+}
+
 /* Drop pages [first, first + count) of a message's range. */
 static void drop_run(struct pages *pages, const struct region *region,
                      const struct message *message, uint32_t first, uint32_t count)
@@ -121,7 +135,7 @@ static void drop_run(struct pages *pages, const struct region *region,
     context_act_range(pages->context, ACTION_PROTECT, message->region, message->page + first, count);
     context_act_range(pages->context, ACTION_DROP, message->region, message->page + first, count);
     for (uint32_t i = first; i < first + count; i++) {
-        page_forget(pages, region, find_page(pages, message, i));
+        forget_page(pages, region, message, i);
     }
     pages->context->counters.invalidations += count;
 }
@@ -140,13 +154,14 @@ static void give_away(struct pages *pages, const struct message *forward,
     kept->requester = requester_of(pages, forward);
     kept->version = forward->version;
     kept->number = ++pages->next_keep;
+    kept->asked_ms = context->now_ms;
     list_add_tail(&pages->kept, &kept->place);
     context_act_range(context, ACTION_PROTECT, forward->region, forward->page, count);
     context_act_range(context, ACTION_KEEP, forward->region, forward->page, count)->keep =
         kept->number;
     context_act_range(context, ACTION_DROP, forward->region, forward->page, count);
     for (uint32_t i = 0; i < count; i++) {
-        page_forget(pages, region, find_page(pages, forward, i));
+        forget_page(pages, region, forward, i);
     }
     context->counters.invalidations += count;
     send_data(pages, forward, region, count, kept);
@@ -159,7 +174,11 @@ void pages_on_forward(struct pages *pages, const struct message *message)
     uint32_t count = 0;
     const struct page *page;
 
-    if (region == NULL) {
+    if ((message->flags & FLAG_LEAVE) != 0) {
+        pages->context->counters.refused++; /* that is what TAKE is for */
+        return;
+    }
+    if (region == NULL || message->requester == pages->context->config.self) { /* N3 */
         send_not_here(pages, message);
         return;
     }
@@ -171,8 +190,8 @@ void pages_on_forward(struct pages *pages, const struct message *message)
     if (has_bytes(page) && page->version >= message->version) {
         return; /* P7 */
     }
-    while (count < message->count && has_bytes(page) && page->version < message->version &&
-           message->requester != pages->context->config.self) {
+    while (count < message->count && count < region_range_max(region) && has_bytes(page) &&
+           page->version < message->version) {
         page = find_page(pages, message, ++count);
     }
     if (count == 0) {
@@ -255,7 +274,8 @@ void pages_on_take(struct pages *pages, const struct message *message)
 void pages_on_adopt(struct pages *pages, const struct message *message)
 {
     struct page *page = find_page(pages, message, 0);
-    bool can = has_bytes(page) && page->version < message->version;
+    bool can = context_region(pages->context, message->region) != NULL && has_bytes(page) &&
+               page->version < message->version;
     struct message answer = {
         .kind = can ? MESSAGE_CONFIRM : MESSAGE_NOT_HERE,
         .flags = FLAG_ADOPT,
@@ -274,6 +294,74 @@ void pages_on_adopt(struct pages *pages, const struct message *message)
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
 }
 
+/* --- bytes put aside --- */
+
+/* The home still has the transfer open, or it answers with the RELEASE that was lost. */
+static void ask_about(struct pages *pages, const struct kept *kept, const struct region *region)
+{
+    struct message message = {
+        .kind = MESSAGE_NOT_HERE,
+        .flags = FLAG_COPY,
+        .to = (uint8_t)region_home(region, kept->page),
+        .region = kept->region,
+        .page = kept->page,
+        .count = (uint16_t)kept->count,
+        .request = kept->request,
+        .requester = (uint8_t)kept->requester,
+    };
+
+    context_send(pages->context, &message, BYTES_NONE, 0, 0);
+}
+
+bool pages_tidy_kept(struct pages *pages)
+{
+    const struct region *region;
+    struct kept *kept;
+
+    if (!list_is_empty(&pages->doomed)) {
+        forget_kept(pages, list_object(pages->doomed.next, struct kept, place));
+        return true;
+    }
+    if (list_is_empty(&pages->kept) || pages->context->now_ms < pages_deadline(pages)) {
+        return false;
+    }
+    kept = list_object(pages->kept.next, struct kept, place);
+    list_remove(&kept->place);
+    list_add_tail(&pages->kept, &kept->place);
+    kept->asked_ms = pages->context->now_ms;
+    region = context_region(pages->context, kept->region);
+    if (region != NULL && kept->requester != pages->context->config.self) {
+        ask_about(pages, kept, region); /* a LEAVE of our own is sent again until its RELEASE comes */
+    }
+    return true;
+}
+
+uint64_t pages_deadline(const struct pages *pages)
+{
+    if (!list_is_empty(&pages->doomed)) {
+        return 0;
+    }
+    if (list_is_empty(&pages->kept)) {
+        return UINT64_MAX;
+    }
+    return list_object(pages->kept.next, struct kept, place)->asked_ms +
+           KEPT_RESENDS * (uint64_t)pages->context->config.resend_ms;
+}
+
+/* Who asked for these is gone; another incarnation of it numbers its requests anew. */
+static void drop_atomics(struct pages *pages, struct list *list, uint32_t node)
+{
+    for (struct list *place = list->next; place != list;) {
+        struct waiter *waiter = list_object(place, struct waiter, place);
+
+        place = place->next;
+        if (waiter->map == 0 && waiter->atomic.requester == node) {
+            list_remove(&waiter->place);
+            pool_put(&pages->waiters, waiter);
+        }
+    }
+}
+
 void pages_member_died(struct pages *pages, uint32_t node)
 {
     for (struct list *place = pages->kept.next; place != &pages->kept;) {
@@ -281,7 +369,16 @@ void pages_member_died(struct pages *pages, uint32_t node)
 
         place = place->next;
         if (kept->requester == node || kept->request % NODES_MAX == node) {
-            forget_kept(pages, kept);
+            list_remove(&kept->place);
+            list_add_tail(&pages->doomed, &kept->place);
+        }
+    }
+    drop_atomics(pages, &pages->retry, node);
+    drop_atomics(pages, &pages->blocked, node);
+    for (uint32_t i = 0; i < REQUEST_BUCKETS; i++) {
+        for (struct list *place = pages->by_id[i].next; place != &pages->by_id[i];
+             place = place->next) {
+            drop_atomics(pages, &list_object(place, struct page_request, by_id)->waiters, node);
         }
     }
 }

@@ -13,6 +13,8 @@
 #include "dsm/core/sync.h"
 
 #define SEM_VALUE_MAX INT32_MAX
+/** Operations of one node that wait, hold or are remembered, at most. */
+#define OPS_PER_NODE_MAX 65536u
 
 void syncs_init(struct syncs *syncs, struct context *context)
 {
@@ -76,7 +78,7 @@ static struct sync_object *get_object(struct syncs *syncs, struct region *region
 }
 
 /* Objects whose state is that of a new one need not be kept. */
-static void tidy_object(struct syncs *syncs, struct sync_object *object)
+void sync_tidy_object(struct syncs *syncs, struct sync_object *object)
 {
     if (object->class_ != SYNC_CLASS_SEM && list_is_empty(&object->waiters) &&
         object->holder == NULL && !object->is_dead) {
@@ -122,15 +124,17 @@ static struct sync_entry *new_op(struct syncs *syncs, const struct message *mess
     list_init(&op->outbox);
     list_add_tail(op_bucket(syncs, op->node, op->request), &op->by_request);
     list_add_tail(&syncs->ops_by_node[op->node], &op->by_node);
+    syncs->count_of[op->node]++;
     return op;
 }
 
-static void free_op(struct syncs *syncs, struct sync_entry *op)
+void sync_free_op(struct syncs *syncs, struct sync_entry *op)
 {
     list_remove(&op->place);
     list_remove(&op->by_request);
     list_remove(&op->by_node);
     list_remove(&op->outbox);
+    syncs->count_of[op->node]--;
     pool_put(&syncs->ops, op);
 }
 
@@ -183,13 +187,13 @@ static void finish(struct syncs *syncs, struct sync_entry *op, int32_t error, ui
 /* --- mutex --- */
 
 /* The mutex is free: whoever came first gets it (S1). */
-static void pass_mutex(struct syncs *syncs, struct sync_object *object)
+void sync_pass_mutex(struct syncs *syncs, struct sync_object *object)
 {
     struct sync_entry *op;
 
     core_assert(object->holder == NULL, "S1");
     if (list_is_empty(&object->waiters)) {
-        tidy_object(syncs, object);
+        sync_tidy_object(syncs, object);
         return;
     }
     op = list_object(object->waiters.next, struct sync_entry, place);
@@ -208,14 +212,14 @@ static void unlock(struct syncs *syncs, struct sync_entry *op, struct sync_objec
 
     if (holder == NULL || holder->node != op->node || holder->request != held_by) {
         finish(syncs, op, DSM_EPERM, 0);
-        tidy_object(syncs, object);
+        sync_tidy_object(syncs, object);
         return;
     }
     object->holder = NULL;
     object->is_dead = is_dead;
-    free_op(syncs, holder);
+    sync_free_op(syncs, holder);
     finish(syncs, op, 0, 0);
-    pass_mutex(syncs, object);
+    sync_pass_mutex(syncs, object);
 }
 
 /* --- semaphore --- */
@@ -262,7 +266,7 @@ static void arrive(struct syncs *syncs, struct sync_entry *op, struct sync_objec
     }
     if (object->parties == 0 || object->parties != op->value) {
         finish(syncs, op, DSM_EINVAL, 0);
-        tidy_object(syncs, object);
+        sync_tidy_object(syncs, object);
         return;
     }
     for (const struct list *place = object->waiters.next; place != &object->waiters;
@@ -277,7 +281,7 @@ static void arrive(struct syncs *syncs, struct sync_entry *op, struct sync_objec
     while (!list_is_empty(&object->waiters)) { /* S3 */
         finish(syncs, list_object(object->waiters.next, struct sync_entry, place), 0, 0);
     }
-    tidy_object(syncs, object);
+    sync_tidy_object(syncs, object);
 }
 
 /* --- messages --- */
@@ -297,8 +301,10 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
     struct region *region = context_region(syncs->context, message->region);
     uint32_t class_ = class_of(message->op);
     struct sync_object *object;
+    bool is_sem = region->record.kind == RECORD_SEM;
 
-    if (class_ == 0 || (class_ == SYNC_CLASS_ATOMIC && message->offset % 8 != 0)) {
+    if (class_ == 0 || (class_ == SYNC_CLASS_SEM) != is_sem || (is_sem && message->offset != 0) ||
+        (class_ == SYNC_CLASS_ATOMIC && message->offset % 8 != 0)) {
         finish(syncs, op, DSM_EINVAL, 0);
         return;
     }
@@ -312,7 +318,7 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
         op->object = object;
         list_add_tail(&object->waiters, &op->place);
         if (object->holder == NULL) {
-            pass_mutex(syncs, object);
+            sync_pass_mutex(syncs, object);
         } else if (message->operand == 1) {
             finish(syncs, op, DSM_EAGAIN, 0);
         }
@@ -330,22 +336,33 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
     }
 }
 
-static void cancel(struct syncs *syncs, const struct message *message)
+static void cancel(struct syncs *syncs, const struct message *message, bool is_new)
 {
     struct sync_entry *op = find_op(syncs, message->from, message->request);
 
+    if (op == NULL && !is_new) {
+        return; /* S4: the requester has the outcome already */
+    }
     if (op == NULL) { /* its request was lost; should it come yet, it counts as seen */
         op = new_op(syncs, message);
-        op->was_queued = true;
         finish(syncs, op, DSM_ECANCELED, 0);
     } else if (op->state == SYNC_WAITING && op->object != NULL) {
         struct sync_object *object = op->object;
 
         finish(syncs, op, DSM_ECANCELED, 0); /* S5 */
-        tidy_object(syncs, object);
+        sync_tidy_object(syncs, object);
     } else if (op->state != SYNC_WAITING) {
         send_reply(syncs, op, 0); /* the outcome and the cancellation crossed */
     }
+}
+
+bool syncs_is_full(const struct syncs *syncs, const struct message *message)
+{
+    bool may_wait = message->op == SYNC_LOCK || message->op == SYNC_SEM_WAIT ||
+                    message->op == SYNC_BARRIER || message->op == SYNC_FETCH_ADD ||
+                    message->op == SYNC_COMPARE_SWAP;
+
+    return may_wait && syncs->count_of[message->from] >= OPS_PER_NODE_MAX;
 }
 
 void syncs_on_request(struct syncs *syncs, const struct message *message, bool is_new)
@@ -353,7 +370,7 @@ void syncs_on_request(struct syncs *syncs, const struct message *message, bool i
     struct sync_entry *op;
 
     if (message->op == SYNC_CANCEL) {
-        cancel(syncs, message);
+        cancel(syncs, message, is_new);
         return;
     }
     if (is_new) {
@@ -390,7 +407,7 @@ void syncs_on_ack(struct syncs *syncs, const struct message *message)
     }
     op->was_queued = false;
     if (op->state == SYNC_DONE) {
-        free_op(syncs, op);
+        sync_free_op(syncs, op);
     }
 }
 
@@ -406,76 +423,7 @@ void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor)
             break; /* the list is in order of numbers but for cancelled ones, which wait a little */
         }
         if (op->state == SYNC_DONE && !op->was_queued) {
-            free_op(syncs, op);
-        }
-    }
-}
-
-/* --- death --- */
-
-static void leave_object(struct syncs *syncs, struct sync_entry *op)
-{
-    struct sync_object *object = op->object;
-
-    if (object == NULL) {
-        return;
-    }
-    list_remove(&op->place);
-    if (object->holder == op) {
-        object->holder = NULL;
-        object->is_dead = true;
-        pass_mutex(syncs, object);
-    } else {
-        tidy_object(syncs, object);
-    }
-}
-
-void syncs_member_died(struct syncs *syncs, uint32_t node)
-{
-    struct list *list = &syncs->ops_by_node[node];
-
-    /* First nobody of it waits any more, then what it held is passed on. */
-    for (struct list *place = list->next; place != list; place = place->next) {
-        struct sync_entry *op = list_object(place, struct sync_entry, by_node);
-
-        if (op->state == SYNC_WAITING) {
-            leave_object(syncs, op);
-            op->object = NULL;
-        }
-    }
-    while (!list_is_empty(list)) {
-        struct sync_entry *op = list_object(list->next, struct sync_entry, by_node);
-
-        leave_object(syncs, op);
-        free_op(syncs, op);
-    }
-}
-
-void syncs_region_gone(struct syncs *syncs, const struct region *region)
-{
-    for (uint32_t i = 0; i < NODES_MAX; i++) {
-        struct list *list = &syncs->ops_by_node[i];
-
-        for (struct list *place = list->next; place != list;) {
-            struct sync_entry *op = list_object(place, struct sync_entry, by_node);
-
-            place = place->next;
-            if (region_id_equal(op->region, region->record.id)) {
-                free_op(syncs, op);
-            }
-        }
-    }
-    for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
-        struct list *bucket = &syncs->objects_by_key[i];
-
-        for (struct list *place = bucket->next; place != bucket;) {
-            struct sync_object *object = list_object(place, struct sync_object, place);
-
-            place = place->next;
-            if (object->region == region) {
-                list_remove(&object->place);
-                pool_put(&syncs->objects, object);
-            }
+            sync_free_op(syncs, op);
         }
     }
 }

@@ -58,9 +58,12 @@ struct syncs {
     struct list ops_by_request[SYNC_BUCKETS];
     struct list ops_by_node[NODES_MAX];
     struct list outbox; /* struct sync_entry */
+    uint32_t count_of[NODES_MAX]; /* struct sync_entry by node */
 };
 
 void syncs_init(struct syncs *syncs, struct context *context);
+/** Does its node have so many operations here that this one may not wait as well? */
+bool syncs_is_full(const struct syncs *syncs, const struct message *message);
 /** SYNC of an admitted requester; a repetition when not is_new. */
 void syncs_on_request(struct syncs *syncs, const struct message *message, bool is_new);
 /** The outcome of an atomic operation from this node's page part. */
@@ -69,9 +72,21 @@ void syncs_on_atomic_done(struct syncs *syncs, const struct message *message);
 void syncs_on_ack(struct syncs *syncs, const struct message *message);
 /** Forget outcomes of a node's requests below its floor. */
 void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor);
+/** Outcomes that were called queued and not acknowledged are sent again: NODE_NONE: to all nodes. */
+void syncs_hurry(struct syncs *syncs, uint32_t node);
 /** Send one outcome that is waiting to be sent; false: there is none. */
 bool syncs_send_outcome(struct syncs *syncs);
 void syncs_member_died(struct syncs *syncs, uint32_t node);
 void syncs_region_gone(struct syncs *syncs, const struct region *region);
+
+/*
+ * For sync_death.c.
+ */
+
+void sync_free_op(struct syncs *syncs, struct sync_entry *op);
+/** Forget an object whose state is that of a new one. */
+void sync_tidy_object(struct syncs *syncs, struct sync_object *object);
+/** The mutex is free: whoever came first gets it. */
+void sync_pass_mutex(struct syncs *syncs, struct sync_object *object);
 
 #endif

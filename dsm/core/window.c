@@ -21,6 +21,15 @@ static void raise_floor(struct window *window, uint64_t floor)
     }
 }
 
+bool window_has(const struct window *window, uint64_t number)
+{
+    if (number < window->floor) {
+        return true;
+    }
+    return number < window->floor + WINDOW &&
+           (window->bits[number % WINDOW / 64] >> (number % 64) & 1) != 0;
+}
+
 enum window_answer window_note(struct window *window, uint64_t number, uint64_t floor)
 {
     uint64_t *word = &window->bits[number % WINDOW / 64];

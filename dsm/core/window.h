@@ -22,6 +22,8 @@ enum window_answer {
 
 /** Note a number; `floor` is what the sender says its floor is. */
 enum window_answer window_note(struct window *window, uint64_t number, uint64_t floor);
+/** Was this number noted before, or is it closed? Changes nothing. */
+bool window_has(const struct window *window, uint64_t number);
 /** Forget everything: another incarnation of the node begins anew. */
 void window_reset(struct window *window);
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What synchronisation does when a member dies, a region goes, or messages may be lost. The rules S1 to S5
+ * are told in sync.c.
+ */
+#include "dsm/core/sync.h"
+
+void syncs_hurry(struct syncs *syncs, uint32_t node)
+{
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        struct list *list = &syncs->ops_by_node[i];
+
+        for (struct list *place = list->next; (node == NODE_NONE || node == i) && place != list;
+             place = place->next) {
+            struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+            if (op->state == SYNC_DONE && op->was_queued) {
+                list_remove(&op->outbox);
+                list_add_tail(&syncs->outbox, &op->outbox);
+            }
+        }
+    }
+}
+
+static void leave_object(struct syncs *syncs, struct sync_entry *op)
+{
+    struct sync_object *object = op->object;
+
+    if (object == NULL) {
+        return;
+    }
+    list_remove(&op->place);
+    if (object->holder == op) {
+        object->holder = NULL;
+        object->is_dead = true;
+        sync_pass_mutex(syncs, object);
+    } else {
+        sync_tidy_object(syncs, object);
+    }
+}
+
+void syncs_member_died(struct syncs *syncs, uint32_t node)
+{
+    struct list *list = &syncs->ops_by_node[node];
+
+    /* First nobody of it waits any more, then what it held is passed on. */
+    for (struct list *place = list->next; place != list; place = place->next) {
+        struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+        if (op->state == SYNC_WAITING) {
+            leave_object(syncs, op);
+            op->object = NULL;
+        }
+    }
+    while (!list_is_empty(list)) {
+        struct sync_entry *op = list_object(list->next, struct sync_entry, by_node);
+
+        leave_object(syncs, op);
+        sync_free_op(syncs, op);
+    }
+}
+
+void syncs_region_gone(struct syncs *syncs, const struct region *region)
+{
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        struct list *list = &syncs->ops_by_node[i];
+
+        for (struct list *place = list->next; place != list;) {
+            struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+            place = place->next;
+            if (region_id_equal(op->region, region->record.id)) {
+                sync_free_op(syncs, op);
+            }
+        }
+    }
+    for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
+        struct list *bucket = &syncs->objects_by_key[i];
+
+        for (struct list *place = bucket->next; place != bucket;) {
+            struct sync_object *object = list_object(place, struct sync_object, place);
+
+            place = place->next;
+            if (object->region == region) {
+                list_remove(&object->place);
+                pool_put(&syncs->objects, object);
+            }
+        }
+    }
+}
