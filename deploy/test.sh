@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# Set up and pass the tests: installs what they need (Debian 12, root), builds, runs every test twice,
+# plain and under ASAN and UBSAN, fuzzes, runs the quick start, and ends with "N passed, N failed".
+#
+#   deploy/test.sh [--quick]     --quick: neither sanitizers nor fuzzing
+set -euo pipefail
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+# shellcheck source=deploy/packages.sh
+source "$root/deploy/packages.sh"
+quick=no
+fuzz_seconds=30
+
+case "${1:-}" in
+'') ;;
+--quick) quick=yes ;;
+*)
+    sed -n '3,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    [[ "$1" == --help ]] && exit 0
+    exit 2
+    ;;
+esac
+
+say() {
+    printf '\n== %s\n' "$*"
+}
+
+# build DIR OPTION...: configure if need be, and compile. A warning is an error here.
+build() {
+    local directory="$1"
+    shift
+    if [[ -f "$directory/build.ninja" ]]; then
+        meson configure "$directory" -Dwerror=true "$@"
+    else
+        meson setup "$directory" "$root" -Dwerror=true "$@"
+    fi
+    ninja -C "$directory"
+}
+
+# run_tests DIR NAME: all tests of a build; what they say is counted at the end.
+run_tests() {
+    meson test -C "$1" --no-rebuild --print-errorlogs --logbase "$2" || true
+    logs+=("$2=$1/meson-logs/$2.json")
+}
+
+# run_alone NAME COMMAND...: one test that is a command of its own.
+run_alone() {
+    local name="$1" status=0
+    shift
+    "$@" >"$root/build/$name.log" 2>&1 || status=$?
+    tail -n 12 "$root/build/$name.log"
+    if ((status == 0)); then
+        alone+=("$name=passed")
+    else
+        printf '%s: FAILED with exit status %d; all of it: build/%s.log\n' "$name" "$status" "$name"
+        alone+=("$name=failed")
+    fi
+}
+
+if ((EUID != 0)); then
+    echo 'deploy/test.sh: run it as root: the tests make network namespaces and agents' >&2
+    exit 1
+fi
+logs=()
+alone=()
+
+say 'Packages'
+packages_install "${PACKAGES_BUILD[@]}" "${PACKAGES_PROGRAMS[@]}" "${PACKAGES_QUICKSTART[@]}" \
+    "${PACKAGES_TEST[@]}"
+
+say 'Build'
+build "$root/build"
+
+say 'Tests'
+run_tests "$root/build" plain
+
+say 'The benchmark measures (what it measures is not judged here)'
+run_alone bench "$root/tests/bench/check.py" "$root/build/tests/dsm-bench"
+
+say 'The quick start, from beginning to end'
+run_alone quickstart "$root/deploy/quickstart.sh"
+
+say 'Installation into an empty directory'
+run_alone install "$root/tests/install.sh" "$root/build"
+
+if [[ "$quick" == no ]]; then
+    say 'Build with ASAN and UBSAN'
+    build "$root/build/sanitized" -Db_sanitize=address,undefined
+    say 'Tests under ASAN and UBSAN'
+    export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:halt_on_error=1
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    run_tests "$root/build/sanitized" sanitized
+    unset ASAN_OPTIONS UBSAN_OPTIONS
+
+    say "Fuzzing, two targets, $fuzz_seconds s each"
+    run_alone fuzz "$root/tests/fuzz/run.sh" "$fuzz_seconds" "$root/build/fuzz"
+fi
+
+say 'All together'
+exec /usr/bin/python3 -B "$root/tests/count.py" "${logs[@]}" "${alone[@]}"

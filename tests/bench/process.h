@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** Processes that the benchmark starts, pins and ends, and waits that a signal breaks off. */
+#ifndef DSM_BENCH_PROCESS_H
+#define DSM_BENCH_PROCESS_H
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** Microseconds of the monotonic clock, the same for all processes of this machine. */
+double clock_us(void);
+
+/**
+ * Block the signals that end the benchmark and make a descriptor that tells of them.
+ *
+ * Returns the descriptor, or -1.
+ */
+int signals_open(void);
+/** In a child: let signals through again, and die with the parent. */
+void child_prepare(int death_signal);
+
+/**
+ * Wait until a descriptor is readable, a signal came, or the time is over.
+ *
+ * @fd         -1 to wait for the time only
+ * @signals_fd of signals_open(), or -1
+ *
+ * Returns 1 when fd is readable, 0 when the time is over, -1 after a signal.
+ */
+int wait_readable(int fd, int signals_fd, int timeout_ms);
+
+/**
+ * Run a program to its end.
+ *
+ * @netns  a network namespace to run it in, or -1
+ * @quiet  its standard output goes to /dev/null
+ *
+ * Returns 0 when it exits with status 0; else -1 after a line on standard error.
+ */
+int run_program(const char *const *argv, int netns, bool quiet);
+/**
+ * Start a program.
+ *
+ * @netns    as above
+ * @log_path where its standard error and output go
+ * @pid      written on success
+ *
+ * Returns 0 or -1.
+ */
+int start_program(const char *const *argv, int netns, const char *log_path, pid_t *pid);
+/** End a child in good order: SIGTERM, after 5 s SIGKILL. Returns its wait status, -1 when unknown.
+ */
+int end_child(pid_t pid);
+/** Has the child ended (it stays to be waited for)? */
+bool child_has_ended(pid_t pid);
+
+/** Put all threads of a process on these CPUs. Returns 0 or -1. */
+int pin_process(pid_t pid, const cpu_set_t *cpus);
+/** Bytes of a process's anonymous resident memory, 0 when unknown. */
+uint64_t process_anonymous_bytes(pid_t pid);
+/** Remove a directory with all that is in it; errors are not told. */
+void remove_tree(const char *path);
+
+#endif

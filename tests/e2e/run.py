@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs the end-to-end tests: real agents on hosts of their own (network namespaces), real programs.
+
+    tests/e2e/run.py [--build DIR] [--only PATTERN] [--list] [--json FILE]
+
+One line per test, then `N passed, N failed`. Takes root, for namespaces and for programs of
+several users. Each test is a function `test_situation_outcome` of a module `test_*.py`; its
+parameter says what it needs: `cluster` (three hosts that all such tests share) or `fresh` (makes
+a cluster of its own).
+"""
+
+import argparse
+import glob
+import importlib
+import inspect
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+
+sys.dont_write_bytecode = True
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+import cluster as clusters  # noqa: E402  (beside this file)
+
+
+class Runner:
+    """Runs tests; holds the cluster that they share."""
+
+    def __init__(self, build):
+        self.build = build
+        self.shared = None
+        self.made = []
+
+    def get_shared(self):
+        if self.shared is None:
+            self.shared = clusters.Cluster(self.build)
+        return self.shared
+
+    def make_fresh(self, **options):
+        made = clusters.Cluster(self.build, **options)
+        self.made.append(made)
+        return made
+
+    def run(self, function):
+        """Run one test; returns what went wrong, or None."""
+        wrong = None
+        try:
+            needs = inspect.signature(function).parameters
+            if 'cluster' in needs:
+                function(self.get_shared())
+            else:
+                function(self.make_fresh)
+        except (Exception, KeyboardInterrupt) as error:  # pylint: disable=broad-except
+            if isinstance(error, KeyboardInterrupt):
+                self.clean_up()
+                raise
+            wrong = traceback.format_exc(limit=-4)
+            for made in self.made + ([self.shared] if self.shared and not self.made else []):
+                wrong += ''.join(line + '\n' for line in made.logs().split('\n')[-60:])
+        return self.after(wrong)
+
+    def after(self, wrong):
+        """Clean up behind a test; what goes wrong here is the test's failure too."""
+        while self.made:
+            wrong = self.attempt(self.made.pop().close, wrong)
+        if self.shared:
+            for host in self.shared.hosts:
+                wrong = self.attempt(host.close_tools, wrong)
+            before = wrong
+            wrong = self.attempt(self.shared.check, wrong)
+            if wrong is not before:
+                shared, self.shared = self.shared, None
+                wrong = self.attempt(shared.close, wrong)
+        return wrong
+
+    @staticmethod
+    def attempt(function, wrong):
+        try:
+            function()
+        except Exception:  # pylint: disable=broad-except
+            return (wrong or '') + traceback.format_exc(limit=-2)
+        return wrong
+
+    def clean_up(self):
+        wrong = None
+        while self.made:
+            wrong = self.attempt(self.made.pop().close, wrong)
+        if self.shared:
+            shared, self.shared = self.shared, None
+            wrong = self.attempt(shared.close, wrong)
+        return wrong
+
+
+def find_tests(pattern):
+    for path in sorted(glob.glob(HERE + '/test_*.py')):
+        module = importlib.import_module(os.path.splitext(os.path.basename(path))[0])
+        for name, function in vars(module).items():
+            full = f'{module.__name__[5:]}.{name[5:]}'
+            if name.startswith('test_') and callable(function) and pattern in full:
+                yield full, function
+
+
+def stop(number, frame):
+    raise KeyboardInterrupt
+
+
+def run_all(runner, tests):
+    results = []
+    for name, function in tests:
+        begin = time.monotonic()
+        wrong = runner.run(function)
+        seconds = time.monotonic() - begin
+        print(f'{"FAIL" if wrong else "ok  "} {name} ({seconds:.1f} s)', flush=True)
+        if wrong:
+            print('     ' + wrong.strip().replace('\n', '\n     '), flush=True)
+        results.append({'name': name, 'seconds': round(seconds, 3), 'passed': wrong is None,
+                        'message': wrong})
+    wrong = runner.clean_up()
+    if wrong:
+        print('FAIL the end of the shared cluster\n     ' + wrong.replace('\n', '\n     '))
+        results.append({'name': 'shared_cluster_end', 'seconds': 0, 'passed': False,
+                        'message': wrong})
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(description='end-to-end tests')
+    parser.add_argument('--build', default=os.path.join(os.path.dirname(os.path.dirname(HERE)),
+                                                        'build'))
+    parser.add_argument('--only', default='', help='tests whose name holds this')
+    parser.add_argument('--list', action='store_true', help='print the names')
+    parser.add_argument('--json', help='write the results to this file')
+    options = parser.parse_args()
+    tests = list(find_tests(options.only))
+    if options.list:
+        print('\n'.join(name for name, _ in tests))
+        return 0
+    if os.geteuid() != 0:
+        print('the end-to-end tests make network namespaces, which takes root')
+        return 1
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    results = run_all(Runner(os.path.abspath(options.build)), tests)
+    failed = sum(not result['passed'] for result in results)
+    if options.json:
+        with open(options.json, 'w', encoding='utf-8') as file:
+            json.dump({'suite': 'e2e', 'tests': results}, file, indent=1)
+    print(f'{len(results) - failed} passed, {failed} failed')
+    return 1 if failed or not results else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
