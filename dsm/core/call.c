@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A call is sent to the home of (region, offset), waits for its SYNC_REPLY, and is answered. A lock that was
- * granted stays as "held" until the unlock or the program's end.
+ * A call is sent to the home of (region, offset), waits for its SYNC_REPLY, and is answered. A lock
+ * that was granted stays as "held" until the unlock or the program's end.
  *
- * C1 What a home grants to a program that is gone is given back: a lock is unlocked as of a dead holder, a
- *    semaphore is posted again.
+ * C1 What a home grants to a program that is gone is given back: a lock is unlocked as of a dead
+ *    holder, a semaphore is posted again.
  * C2 A call that the home called queued is acknowledged, so that the home can forget the outcome.
  */
 #include "dsm/core/call.h"
@@ -205,10 +205,15 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
 
 bool calls_unblock(struct calls *calls)
 {
-    if (list_is_empty(&calls->blocked)) {
-        return false;
+    /* In order of arrival, but one home that is silent does not hold up the calls to others. */
+    for (struct list *place = calls->blocked.next; place != &calls->blocked; place = place->next) {
+        struct sync_call *call = list_object(place, struct sync_call, place);
+
+        if (context_has_window(calls->context, home_of(call->region, call->offset))) {
+            return launch(calls, call);
+        }
     }
-    return launch(calls, list_object(calls->blocked.next, struct sync_call, place));
+    return false;
 }
 
 /* --- outcomes --- */
@@ -225,7 +230,7 @@ static void acknowledge(struct calls *calls, const struct sync_call *call)
     context_send(calls->context, &message, BYTES_NONE, 0, 0);
 }
 
-/* A repeated outcome: the first acknowledgement may be lost, or a late CANCEL has made the home remember it. */
+/* A repeated outcome: the first acknowledgement was lost, perhaps. */
 static void acknowledge_unknown(struct calls *calls, const struct message *message)
 {
     struct message ack = {
@@ -258,26 +263,42 @@ static void answer(struct calls *calls, struct sync_call *call, int32_t error, u
     client_reply(calls->context, call->client->id, call->number, &reply);
 }
 
-/* Does a home refuse what the record that is known here permits? Then the record is not known there yet. */
-static bool is_premature(const struct calls *calls, const struct sync_call *call,
-                         const struct message *message)
+/*
+ * A home has refused the call and forgotten its number. If the record that is known here permits
+ * it, then that record was not known there: the call is made anew. False: it is not to be.
+ */
+static bool launch_again(struct calls *calls, struct sync_call *call)
 {
-    return (message->error == DSM_EACCES || message->error == DSM_ESTALE) &&
-           (call->client == NULL ||
-            nodeset_has(call->region->record.writers, calls->context->config.self));
+    if (call->is_cancelled || (call->client != NULL && !nodeset_has(call->region->record.writers,
+                                                                   calls->context->config.self))) {
+        return false;
+    }
+    outstanding_close(calls->context, &call->out);
+    list_remove(&call->by_id);
+    call->out.id = 0;
+    call->was_queued = false;
+    launch(calls, call);
+    return true;
 }
 
 void calls_on_reply(struct calls *calls, const struct message *message)
 {
     struct sync_call *call = find_call(calls, message->request);
+    int32_t error = message->error;
     bool held;
 
     if (call == NULL) {
         acknowledge_unknown(calls, message);
         return;
     }
-    if (call->is_held || message->from != call->out.home || is_premature(calls, call, message)) {
+    if (call->is_held || message->from != call->out.home) {
         return;
+    }
+    if (error == DSM_EACCES || error == DSM_ESTALE) {
+        if (launch_again(calls, call)) {
+            return;
+        }
+        error = call->is_cancelled ? DSM_ECANCELED : error;
     }
     if ((message->flags & FLAG_QUEUED) != 0) {
         call->was_queued = true;
@@ -286,16 +307,16 @@ void calls_on_reply(struct calls *calls, const struct message *message)
         list_add_tail(&calls->parked, &call->place);
         return;
     }
-    if (call->was_queued || message->error == DSM_ECANCELED) {
+    if (call->was_queued || error == DSM_ECANCELED) {
         acknowledge(calls, call); /* C2 */
     }
     if (call->client == NULL) {
-        give_back(calls, call, message->error);
+        give_back(calls, call, error);
         free_call(calls, call);
         return;
     }
-    held = call->op == SYNC_LOCK && (message->error == 0 || message->error == DSM_EOWNERDEAD);
-    answer(calls, call, message->error, message->value, NODE_NONE);
+    held = call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD);
+    answer(calls, call, error, message->value, NODE_NONE);
     if (!held) {
         free_call(calls, call);
         return;
@@ -309,7 +330,7 @@ void calls_on_reply(struct calls *calls, const struct message *message)
 void calls_resend(struct calls *calls, struct sync_call *call)
 {
     calls->context->counters.resends++;
-    call->was_queued = true; /* the repetition finds it waiting, and the answer to that may be lost (C2) */
+    call->was_queued = true; /* the home may call it queued, and that answer be lost (C2) */
     outstanding_sent(calls->context, &call->out);
     send_call(calls, call);
 }

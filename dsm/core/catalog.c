@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every change is: look at the records, propose, and look again when the outcome is there. A conflict
- * (another node was faster) means to look again, so no call is decided on old news.
+ * Every change is: look at the records, propose, and look again when the outcome is there. A
+ * conflict (another node was faster) means to look again, so no call is decided on old news.
  *
- * K1 A program gets a handle only while the record says that this node reads (and writes) the region; the
- *    bits go only when the last handle and mapping here have gone.
+ * K1 A program gets a handle only while the record says that this node reads (and writes) the
+ *    region; the bits go only when the last handle and mapping here have gone.
  */
 #include "dsm/core/catalog.h"
 
@@ -89,7 +89,10 @@ static void stall(struct catalog_view *view, struct ticket *ticket)
     list_add_tail(&view->stalled, &ticket->place);
 }
 
-/* Is the node's own proposal to leave this region under way? Then nothing else is decided on it (K1). */
+/*
+ * Is the node's own proposal to leave this region under way? Then nothing else is decided on it
+ * (K1).
+ */
 static bool is_leaving(const struct catalog_view *view, const struct region *region)
 {
     for (struct list *place = view->waiting.next; place != &view->waiting; place = place->next) {

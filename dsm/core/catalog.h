@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The catalog as the core uses it: the records it has been told of, and the calls of local programs that
- * open, make, grow and unlink by changing records (PROPOSE). Which rights a program has is decided here.
+ * The catalog as the core uses it: the records it has been told of, and the calls of local programs
+ * that open, make, grow and unlink by changing records (PROPOSE). Which rights a program has is
+ * decided here.
  */
 #ifndef DSM_CORE_CATALOG_H
 #define DSM_CORE_CATALOG_H
 
 #include "dsm/core/client.h"
 
-/** A call that needs the catalog, or the node's own wish to leave a region that nobody here uses. */
+/**
+ * A call that needs the catalog, or the node's own wish to leave a region that nobody here uses.
+ */
 struct ticket {
     struct list place;
     uint64_t number;

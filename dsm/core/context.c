@@ -181,12 +181,17 @@ uint64_t context_floor(const struct context *context, uint32_t home)
     return list_object(channel->open.next, struct outstanding, channel_place)->id / NODES_MAX;
 }
 
+bool context_has_window(const struct context *context, uint32_t home)
+{
+    return context->channels[home].next_number < context_floor(context, home) + WINDOW - 1;
+}
+
 bool outstanding_open(struct context *context, struct outstanding *outstanding, uint32_t home,
                       bool is_call)
 {
     struct channel *channel = &context->channels[home];
 
-    if (channel->next_number >= context_floor(context, home) + WINDOW - 1) {
+    if (!context_has_window(context, home)) {
         return false;
     }
     outstanding->id = channel->next_number++ * NODES_MAX + home;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * What the parts of a node share: who we are, the time, the regions, the actions of the step, the way
- * out for messages. A message to this node itself goes into a queue and is dispatched later in the
- * step, so that the requester's part and the home's part meet only there.
+ * What the parts of a node share: who we are, the time, the regions, the actions of the step, the
+ * way out for messages. A message to this node itself goes into a queue and is dispatched later in
+ * the step, so that the requester's part and the home's part meet only there.
  */
 #ifndef DSM_CORE_CONTEXT_H
 #define DSM_CORE_CONTEXT_H
@@ -13,8 +13,10 @@
 
 /** Queued work that one step takes on; what is left makes the deadline "now". */
 #define ITEMS_PER_STEP 16u
-/** Actions that one item of work may add at most: an INVALIDATE of RANGE_PAGES_MAX pages of which every
- * other one is here protects and drops them one by one, and answers. */
+/**
+ * Actions that one item of work may add at most: an INVALIDATE of RANGE_PAGES_MAX pages of which
+ * every other one is here protects and drops them one by one, and answers.
+ */
 #define ACTIONS_PER_ITEM 272u
 /** Bytes of one request at most, so that the messages of its answer are few. */
 #define RANGE_BYTES_MAX (4u << 20)
@@ -120,11 +122,15 @@ bool region_home_is_lost(const struct context *context, const struct region *reg
 void region_open(struct context *context, struct region *region);
 /** Pages of a region. */
 uint64_t region_pages(const struct region *region);
-/** Pages of one request for this region at most: RANGE_PAGES_MAX, RANGE_BYTES_MAX, but one at least. */
+/**
+ * Pages of one request for this region at most: RANGE_PAGES_MAX, RANGE_BYTES_MAX, but one at least.
+ */
 uint32_t region_range_max(const struct region *region);
 /** Pages from `page` on, at most count, that have the same home. */
 uint32_t region_same_home(const struct region *region, uint64_t page, uint32_t count);
 
+/** Is there room in the window to that home for one more request? */
+bool context_has_window(const struct context *context, uint32_t home);
 /** Open a request: gives it its number; false: the window to that home is full, try again later. */
 bool outstanding_open(struct context *context, struct outstanding *outstanding, uint32_t home,
                       bool is_call);

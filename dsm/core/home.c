@@ -9,20 +9,22 @@
  *     +------- CONFIRM ----------------+--------------------------------------------+
  *              (or the requester died, or the pages are lost)
  *
- * A transfer covers a run of pages that are alike: same owner, same readers, nobody waiting. A longer
- * request is cut to such a run; the requester asks again for the rest if it still wants it.
+ * A transfer covers a run of pages that are alike: same owner, same readers, nobody waiting. A
+ * longer request is cut to such a run; the requester asks again for the rest if it still wants it.
  *
  * What may be trusted: while a transfer is open the record still tells of the time before it; the
  * CONFIRM moves it on. `readers` may name nodes that dropped their copy silently, never misses one
  * that has a copy. The owner has the bytes, or they are on their way to the requester of the open
  * transfer and kept aside at the owner.
  *
- * H1 At most one transfer is open for a page; it closes by the requester's CONFIRM and nothing else, as
- *    long as the requester lives. (Data taken as completion lets an invalidation overtake data.)
+ * H1 At most one transfer is open for a page; it closes by the requester's CONFIRM and nothing
+ *    else, as long as the requester lives. (Data taken as completion lets an invalidation overtake
+ *    data.)
  * H2 A GRANT is sent only after every other reader has said INVALIDATED.
  * H3 Owner, readers and version of a record change only when a transfer closes or a member dies.
  * H4 Versions are given out in the order in which transfers open.
  * H5 Waiters of a page are served in the order in which they came.
+ * H6 An orphan has readers, or it is lost.
  */
 #include "dsm/core/home.h"
 
@@ -259,7 +261,7 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
 
     transfer->acks = page->readers & ~nodeset_of(transfer->requester);
     if (owner == transfer->requester) {
-        transfer->mode = MODE_COPY; /* this home itself, which took the page over after it had asked */
+        transfer->mode = MODE_COPY; /* the home itself: it took the page over after it had asked */
     } else if (nodeset_has(page->readers, transfer->requester) && transfer->count == 1 &&
                transfer->have != 0 && transfer->have >= page->written) {
         transfer->mode = MODE_COPY;
@@ -273,13 +275,19 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
     transfer->announced = transfer->acks != 0;
 }
 
-/* The owner died: before anything else a reader has to take its place; first of all who was it before. */
+/*
+ * The owner died: before anything else a reader has to take its place; first of all who was it
+ * before.
+ */
 static void adopt_first(struct homes *homes, struct transfer *transfer)
 {
     struct home_page *page = transfer_page(homes, transfer, 0);
     uint32_t owner = home_page_owner(page);
     uint32_t heir = nodeset_has(page->readers, owner) ? owner : nodeset_first(page->readers);
-    struct transfer *adopt = transfer_new(homes, transfer->region, transfer->page, heir);
+    struct transfer *adopt;
+
+    core_assert(heir < NODES_MAX, "H6");
+    adopt = transfer_new(homes, transfer->region, transfer->page, heir);
 
     wait_first(homes, transfer);
     adopt->kind = TRANSFER_ADOPT;
@@ -300,7 +308,8 @@ void transfer_start(struct homes *homes, struct transfer *transfer)
     open_run(homes, transfer);
     if (transfer->kind == TRANSFER_LEAVE) {
         if (home_page_owner(page) != transfer->requester) {
-            struct message release = transfer_message(transfer, MESSAGE_RELEASE, transfer->requester);
+            struct message release =
+                transfer_message(transfer, MESSAGE_RELEASE, transfer->requester);
 
             release.flags = FLAG_LEAVE;
             context_send(homes->context, &release, BYTES_NONE, 0, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The home part of a node: for each page whose home this node is, who owns it, who may have a copy, the one
- * transfer that is open and who waits for the next. It never sees the page part.
+ * The home part of a node: for each page whose home this node is, who owns it, who may have a copy,
+ * the one transfer that is open and who waits for the next. It never sees the page part.
  */
 #ifndef DSM_CORE_HOME_H
 #define DSM_CORE_HOME_H
@@ -30,7 +30,7 @@ struct home_page {
     nodeset readers;          /* every node that may have a copy, the owner included */
     uint64_t written : 48;    /* version of the last write grant */
     uint64_t owner : 8;       /* node number + 1; 0: never written */
-    uint64_t orphan : 1;      /* the owner died or may have no bytes; one of the readers has, perhaps */
+    uint64_t orphan : 1;      /* the owner died or may have no bytes; a reader has, perhaps */
     uint64_t lost : 1;        /* the last copy is gone with the owner */
 };
 

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the home does when time passes, a member dies or a region goes. The states and the rules H1 to
- * H5 are told in home.c.
+ * What the home does when time passes, a member dies or a region goes. The states and the rules H1
+ * to H5 are told in home.c.
  *
- * A page whose owner died is an orphan: the first transfer that comes makes a reader its owner (ADOPT).
- * Without readers it is lost.
+ * A page whose owner died is an orphan: the first transfer that comes makes a reader its owner
+ * (ADOPT). Without readers it is lost.
  *
- * When the requester of a write transfer dies, the page is lost if it may have been written: never an old
- * copy. It was not if an acknowledgement was missing, because then no GRANT was sent (P5); nor if the source
- * still has its copy, because then no bytes were sent. ADOPT finds that out, the source's new epoch
- * being younger than any FORWARD that is still under way.
+ * When the requester of a write transfer dies, the page is lost if it may have been written: never
+ * an old copy. It was not if an acknowledgement was missing, because then no GRANT was sent (P5);
+ * nor if the source still has its copy, because then no bytes were sent. ADOPT finds that out, the
+ * source's new epoch being younger than any FORWARD that is still under way.
  */
 #include "dsm/core/home.h"
 
@@ -51,9 +51,11 @@ void homes_hurry(struct homes *homes)
 static void orphan_page(struct home_page *page, uint32_t node)
 {
     page->readers &= ~nodeset_of(node);
-    if (page->owner == node + 1u && !page->lost) {
+    if (page->owner == node + 1u) {
         page->orphan = 1;
-        page->lost = page->readers == 0;
+    }
+    if (page->orphan && page->readers == 0) {
+        page->lost = 1;
     }
 }
 

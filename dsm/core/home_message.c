@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The messages that a home gets. The states and the rules H1 to H5 are told in home.c; a message that is about no
- * open transfer is late and changes nothing.
+ * The messages that a home gets. The states and the rules H1 to H5 are told in home.c; a message
+ * that is about no open transfer is late and changes nothing.
  */
 #include "dsm/core/home.h"
 
@@ -45,11 +45,12 @@ static void repeat(struct homes *homes, const struct message *message, struct ho
         answer.kind = MESSAGE_RELEASE;
         answer.flags = FLAG_LEAVE;
         context_send(homes->context, &answer, BYTES_NONE, 0, 0);
-    } else if (page->lost) {
+    } else {
         answer.kind = MESSAGE_LOST;
         answer.granted = 1;
         answer.requester = (uint8_t)(home_page_owner(page) % NODES_MAX);
-        answer.error = DSM_EDOWN;
+        /* It was closed by a CONFIRM, and then nobody listens, or it was refused. */
+        answer.error = page->lost ? DSM_EDOWN : DSM_EACCES;
         context_send(homes->context, &answer, BYTES_NONE, 0, 0);
     }
 }
@@ -201,7 +202,9 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
         page->readers &= ~nodeset_of(message->from);
         if (home_page_owner(page) == message->from) {
             page->orphan = 1;
-            page->lost = page->readers == 0;
+        }
+        if (page->orphan && page->readers == 0) { /* H6 */
+            page->lost = 1;
         }
     }
     transfer_restart(homes, transfer);

@@ -12,8 +12,8 @@
 #define PROTOCOL_VERSION 1u
 
 /**
- * Fields of a message: bit, name, member of struct message, type in the codec (u = unsigned of 64 bits
- * at most, i = signed of 32 bits), largest legal value.
+ * Fields of a message: bit, name, member of struct message, type in the codec (u = unsigned of 64
+ * bits at most, i = signed of 32 bits), largest legal value.
  */
 #define MESSAGE_FIELDS(X)                                                                          \
     X(0, flags, flags, u, 0xff)                                                                    \
@@ -48,30 +48,34 @@ enum message_field {
 /**
  * Kinds of protocol messages: number, name, fields, may it carry page bytes.
  *
- * A `version` is the number of the transfer that granted a copy, counted by the home over all its pages:
- * a copy is current when its version is not below that of the page's last write grant.
+ * A `version` is the number of the transfer that granted a copy, counted by the home over all its
+ * pages: a copy is current when its version is not below that of the page's last write grant.
  *
- *   READ, WRITE   requester -> home   give me [page, count) to read, to write; `have`: version of the
- *                                     copy I hold (0 none); `floor`: all my requests below are closed
+ *   READ, WRITE   requester -> home   give me [page, count) to read, to write; `have`: version of
+ *                                     the copy I hold (0 none); `floor`: all my requests below are
+ *                                     closed
  *   FORWARD       home -> owner       send your bytes of [page, count) to `requester`; `version` is
  *                                     that of the transfer, above that of your copy
  *   DATA          owner -> requester  bytes of [page, count) out of `granted` pages of the request
  *   GRANT         home -> requester   every other copy is gone, or: the pages are zero (FLAG_ZERO)
  *   INVALIDATE    home -> reader      drop your copy if it is older than `version`
  *   INVALIDATED   reader -> home      it is gone
- *   NOT_HERE      owner -> home       I have no such copy (any more)
+ *   NOT_HERE      owner -> home       I have no such copy (any more); with FLAG_COPY: I still keep
+ *                                     bytes for that transfer: RELEASE me if it is closed
  *   CONFIRM       requester -> home   installed; the transfer is closed by this and nothing else
  *   RELEASE       home -> old owner   the new owner has it: forget the bytes that you kept
  *   LEAVE         owner -> home       I want to be rid of this page
  *   TAKE          home -> leaver      send it to `requester` (your home) now
- *   LOST          home -> requester   the only copy died with node `requester`, or you may not
- *                                     (`error`)
+ *   LOST          home -> requester   the only copy died with node `requester` (DSM_EDOWN), or this
+ *                                     request is refused and forgotten: ask anew (any other error)
  *   SYNC          requester -> home   lock, unlock, wait, post, barrier, fetch-add ... (`op`)
- *   SYNC_REPLY    home -> requester   its outcome: `error`, `value`; with FLAG_QUEUED: still waiting here
+ *   SYNC_REPLY    home -> requester   its outcome: `error`, `value`; with FLAG_QUEUED: still
+ *                                     waiting here
  *   SYNC_ACK      requester -> home   I have the outcome of a request that you had called queued
  *   ADOPT         home -> reader      the owner died: be the owner; answered by CONFIRM or NOT_HERE
  *   ASK           home -> requester   your source died: CONFIRM if you have all, NOT_HERE if not
- *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's copy
+ *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's
+ *                                     copy
  *   ATOMIC_DONE   own node -> home    its outcome
  */
 #define MESSAGES(X)                                                                                \
@@ -112,7 +116,7 @@ enum message_flag {
     FLAG_WRITE = 1,  /* FORWARD, DATA, LOST: the request is a write request */
     FLAG_GRANT = 2,  /* FORWARD, DATA: a GRANT comes as well; do not write before it */
     FLAG_ZERO = 4,   /* GRANT: the pages were never written: they are zero */
-    FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come */
+    FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come; NOT_HERE: see there */
     FLAG_LEAVE = 16, /* DATA, CONFIRM: the bytes are of a page that leaves its owner for its home */
     FLAG_ADOPT = 64, /* CONFIRM, NOT_HERE: the answer to ADOPT */
     FLAG_QUEUED = 32, /* SYNC_REPLY: no outcome yet, the home remembers you: need not ask again */
@@ -123,7 +127,7 @@ struct message {
     uint8_t kind;  /* enum message_kind */
     uint8_t flags; /* enum message_flag */
     uint8_t op;    /* enum sync_op */
-    uint8_t from;  /* sender; set by the receiver's link from the certificate, never read from bytes */
+    uint8_t from;  /* sender; set by the receiver's link from the certificate, not from bytes */
     uint8_t to;
     uint8_t requester;
     uint16_t count;

@@ -2,13 +2,16 @@
 /*
  * A node: its parts, and the step that hands each event to the part that it is for.
  *
- * N1 A pool holds its low-water mark when a step begins, and a step takes on ITEMS_PER_STEP items of queued
- *    work at most, so no pool runs dry within it.
- * N2 An item of work adds ACTIONS_PER_ITEM actions at most and begins only when there is room for them.
+ * N1 A pool holds its low-water mark when a step begins, and a step takes on ITEMS_PER_STEP items
+ *    of queued work at most, so no pool runs dry within it.
+ * N2 An item of work adds ACTIONS_PER_ITEM actions at most and begins only when there is room for
+ *    them.
  * N3 Messages to the node itself carry no page bytes: its pages are where they are.
- * N4 A request is handed to the home's part only after it has been admitted: the region is known, the
- *    sender may use it, and this node is the home.
+ * N4 A request is handed to the home's part only after it has been admitted: the region is known,
+ *    the sender may use it, and this node is the home.
  */
+#include "dsm/core/node.h"
+
 #include "dsm/core/node_parts.h"
 
 #define RESEND_MS_DEFAULT 1000u

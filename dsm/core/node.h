@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The core is one function: node_step(node, event, actions). Time comes in with the event, all effects
- * go out as an ordered array of actions, node_deadline() says when to call next. No system call, no
- * clock, no allocation: memory comes from what the driver supplied between steps. The libuv agent and
- * the tests' cluster drive the same code. (Shape: cowsql/raft raft_step.)
+ * The core is one function: node_step(node, event, actions). Time comes in with the event, all
+ * effects go out as an ordered array of actions, node_deadline() says when to call next. No system
+ * call, no clock, no allocation: memory comes from what the driver supplied between steps. The
+ * libuv agent and the tests' cluster drive the same code. (Shape: cowsql/raft raft_step.)
  *
  * The driver's duties
  *   1. Before each step:  while ((bytes = node_wants(node)) != 0) node_supply(node, zeroed memory).
@@ -27,7 +27,7 @@ typedef uint32_t map_id;
 /** What a local program may ask. */
 enum call_kind {
     CALL_NONE = 0,
-    CALL_OPEN,     /* name, object, oflag, mode, page_size, home, value -> handle, id, size, page_size */
+    CALL_OPEN,     /* name, object, oflag, mode, page_size, home, value -> handle, id, sizes */
     CALL_CLOSE,    /* handle */
     CALL_TRUNCATE, /* handle, size_bytes */
     CALL_STAT,     /* handle -> record */
@@ -90,7 +90,7 @@ enum event_kind {
     EVENT_PROPOSED,    /* ticket, error, record: outcome; after the RECORD events that it caused */
     EVENT_PEER_UP,     /* peer: the link to it works (again); what was sent before may be lost */
     EVENT_ATOMIC_DONE, /* atomic_done: outcome of an ACTION_ATOMIC */
-    EVENT_RETIRE,      /* the node is about to leave, its programs have gone: pages go to their homes */
+    EVENT_RETIRE,      /* the node is about to leave, its programs have gone: pages go home */
 };
 
 struct event {
@@ -129,8 +129,8 @@ struct event {
 };
 
 enum action_kind {
-    ACTION_SEND = 1,     /* message; source NONE, FRAMES (region, page, count) or KEPT (keep; from its
-                            page number `first` on, count pages) */
+    ACTION_SEND = 1,     /* message; source NONE, FRAMES (region, page, count) or KEPT (keep; from
+                            its page number `first` on, count pages) */
     ACTION_FILL,         /* region, page, count, map, write, source: PAYLOAD (first: index of its
                             first page) or ZERO. Into the map `map`, or without one when it is 0;
                             every other map gets the protection first and is woken after. */
@@ -141,9 +141,9 @@ enum action_kind {
     ACTION_KEEP,         /* region, page, count, keep: copy the bytes aside under this number */
     ACTION_FORGET,       /* keep */
     ACTION_POISON,       /* region, page, count, node, error: touching it is SIGBUS from now on */
-    ACTION_ATOMIC,       /* region, message: read and change 8 bytes at message.offset as its op, value
-                            and operand say; every map is protected and this node owns the page. Then
-                            step ATOMIC_DONE with message.requester, message.request, old value. */
+    ACTION_ATOMIC,       /* region, message: read and change 8 bytes at message.offset as its op,
+                            value and operand say; every map is protected and this node owns the
+                            page. Then step ATOMIC_DONE with message.requester, message.request, old value. */
     ACTION_REGION_OPEN,  /* region, size_bytes, page_size: make its frames' memory (or grow it) */
     ACTION_REGION_CLOSE, /* region: every page is gone, free it */
     ACTION_MAP_GONE,     /* region, map: forget the mapping, close its userfaultfd */
@@ -237,7 +237,9 @@ int node_init(struct node *node, const struct node_config *config);
 
 /** Bytes of memory that the node wants before its next step, 0 when it has enough. */
 size_t node_wants(const struct node *node);
-/** Give the node zeroed memory of the size that node_wants() named; it is the node's until the end. */
+/**
+ * Give the node zeroed memory of the size that node_wants() named; it is the node's until the end.
+ */
 void node_supply(struct node *node, void *memory);
 
 /** One step: an event in, actions out. */
@@ -270,7 +272,8 @@ const struct record *node_record(const struct node *node, region_id region);
 /**
  * What this node as the home knows of a region's pages from `page` on.
  *
- * @runs written, count_runs at most; equal neighbours are joined; pages never asked for are left out
+ * @runs written, count_runs at most; equal neighbours are joined; pages never asked for are left
+ *       out
  *
  * Returns the number of runs; fewer than count_runs means the end was reached.
  */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Calls of local programs: what can be decided here is, the rest goes to the catalog or to a home. */
+/*
+ * Calls of local programs: what can be decided here is, the rest goes to the catalog or to a home.
+ */
 #include "dsm/core/node_parts.h"
 
 static int32_t check_name(const struct call *call)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Messages: who may send which kind (the dispatch table), which requests are admitted to the home's part (N4 in
- * node.c), and which have to wait for the catalog's news.
+ * Messages: who may send which kind (the dispatch table), which requests are admitted to the home's
+ * part (N4 in node.c), and which have to wait for the catalog's news.
  */
 #include "dsm/core/node_parts.h"
 
@@ -41,7 +41,7 @@ static bool has_right(const struct node *node, const struct region *region,
 
     if (message->from == node->context.config.self || message->kind == MESSAGE_LEAVE ||
         window_has(&node->windows[message->from], message->request / NODES_MAX)) {
-        return true; /* the home's own: its programs' rights were checked, atomic operations are others' */
+        return true; /* the home's own: its programs were checked, atomic operations are others' */
     }
     if (nodeset_has(writes ? region->record.writers : region->record.readers, message->from)) {
         return true;
@@ -148,6 +148,8 @@ bool node_try_parked(struct node *node)
         if (error == DSM_EAGAIN) {
             const struct region *region = context_region(&node->context, message.region);
 
+            /* No other copy of it is admitted later, when the requester has given it up. */
+            window_note(&node->windows[message.from], message.request / NODES_MAX, message.floor);
             refuse(node, &message, region == NULL ? DSM_ESTALE : DSM_EACCES);
         } else {
             on_request(node, &message);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** The parts of a node, for the files that hand events on to them: node.c, node_message.c and so on. */
+/**
+ * The parts of a node, for the files that hand events on to them: node.c, node_message.c and so on.
+ */
 #ifndef DSM_CORE_NODE_PARTS_H
 #define DSM_CORE_NODE_PARTS_H
 

@@ -5,8 +5,8 @@
  *            fault: READ                DATA or GRANT(zero), whole range in: CONFIRM
  *   absent ----------------> want-read ------------------------------------------> read
  *      |  fault: WRITE                    DATA and, if announced, GRANT: CONFIRM      |
- *      +------------------> want-write ----------------------------------> write      | fault: WRITE
- *      ^                        ^  ^                                        |         |
+ *      +------------------> want-write ----------------------------------> write      | fault:
+ *      WRITE ^                        ^  ^                                        |         |
  *      |   INVALIDATE (copy     |  +--------- read, upgrade under way <-----|---------+
  *      |   goes, request stays) |                                           |
  *      +--- INVALIDATE, or FORWARD for a writer (bytes are kept aside) <----+--> FORWARD for a
@@ -17,13 +17,14 @@
  * combination of a copy and a wish is legal and named: what the copy is (absent, read, write, lost)
  * and what was asked for.
  *
- * What may be trusted: in `read` every map has the page write-protected or not at all, and the bytes are
- * those of `version`; in `write` this node alone has bytes, and each map may or may not have the
- * right to write; in `absent` no map can reach bytes.
+ * What may be trusted: in `read` every map has the page write-protected or not at all, and the
+ * bytes are those of `version`; in `write` this node alone has bytes, and each map may or may not
+ * have the right to write; in `absent` no map can reach bytes.
  *
  * P1 A page with an open request is not evicted and gets no second request.
- * P2 Pages become read or write here only by DATA or GRANT that the home started, in the order in which
- *    the home serialised them; the CONFIRM closes the transfer at the home, nothing else does.
+ * P2 Pages become read or write here only by DATA or GRANT that the home started, in the order in
+ *    which the home serialised them; the CONFIRM closes the transfer at the home, nothing else
+ *    does.
  * P3 Before bytes leave, every map is write-protected; before a page is dropped likewise.
  * P4 A request asks for pages that are all absent, or for one page that is read (an upgrade).
  * P5 Bytes that came are never shown writable before the GRANT, if one was announced.
@@ -251,10 +252,6 @@ static bool settle(struct pages *pages, const struct waiter *waiter, const struc
     struct context *context = pages->context;
     region_id region = waiter->region->record.id;
 
-    if (waiter->error != 0) {
-        fail_atomic(pages, waiter, waiter->error);
-        return true;
-    }
     if (page->state == PAGE_LOST) {
         if (waiter->map == 0) {
             fail_atomic(pages, waiter, DSM_EDOWN);

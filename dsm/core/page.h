@@ -40,7 +40,6 @@ struct waiter {
     uint64_t page;
     map_id map; /* 0: `atomic` */
     bool write;
-    int32_t error; /* `atomic` cannot be done: its answer */
     struct message atomic;
 };
 
@@ -88,6 +87,7 @@ struct pages {
     uint32_t count_leaving;
     uint32_t clock_bucket; /* of the eviction clock */
     uint32_t clock_idle;   /* buckets since it let something go */
+    uint64_t clock_ms;     /* when it last passed a page that was used */
     bool is_retiring;      /* everything is to go */
 };
 
@@ -115,16 +115,20 @@ void pages_fail(struct pages *pages, struct page_request *request);
 bool pages_retry(struct pages *pages);
 /** Room may have come up in the windows: retry what was blocked. */
 void pages_unblock(struct pages *pages);
-/** Let some pages go if more are here than the budget allows; false: nothing to do (page_evict.c). */
+/**
+ * Let some pages go if more are here than the budget allows; false: nothing to do (page_evict.c).
+ */
 bool pages_evict(struct pages *pages);
 /** Forget one run of bytes put aside, or ask its home whether it is needed; false: none is due. */
 bool pages_tidy_kept(struct pages *pages);
-/** When the next one is due, UINT64_MAX for never. */
+/** When that, or the eviction clock's next round, is due, UINT64_MAX for never. */
 uint64_t pages_deadline(const struct pages *pages);
 /** Send everything home that has its home elsewhere: the node is about to leave (page_evict.c). */
 void pages_retire(struct pages *pages);
 /** Has all of it arrived? */
 bool pages_is_retired(const struct pages *pages);
+/** When the eviction clock begins its next round, UINT64_MAX when it does not rest. */
+uint64_t pages_next_round_ms(const struct pages *pages);
 /** A member died. */
 void pages_member_died(struct pages *pages, uint32_t node);
 /** The region is deleted; nobody here has it mapped. */

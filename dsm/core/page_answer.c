@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The answers to a request for pages: bytes, grants, and the news that the pages are lost. The states and
- * the rules P1 to P5 are told in page.c.
+ * The answers to a request for pages: bytes, grants, and the news that the pages are lost. The
+ * states and the rules P1 to P5 are told in page.c.
  */
 #include "dsm/core/page.h"
 
@@ -53,7 +53,9 @@ static void fill(struct pages *pages, struct page_request *request, uint64_t pag
     map_id map = filling_map(pages, request);
 
     if (page_get(pages, request->region, page)->state == PAGE_READ) {
-        /* An upgrade whose copy the home did not count on: its bytes give way to those that came. */
+        /*
+         * An upgrade whose copy the home did not count on: its bytes give way to those that came.
+         */
         context_act_range(context, ACTION_PROTECT, region, page, count);
         context_act_range(context, ACTION_DROP, region, page, count);
     }
@@ -64,8 +66,8 @@ static void fill(struct pages *pages, struct page_request *request, uint64_t pag
 }
 
 /*
- * Who waits for nothing more. After one fill of all pages for writing, its own map's threads run already
- * (`writer`, 0 for none); the others' rights come one by one.
+ * Who waits for nothing more. After one fill of all pages for writing, its own map's threads run
+ * already (`writer`, 0 for none); the others' rights come one by one.
  */
 static void drop_served(struct pages *pages, struct page_request *request, map_id writer)
 {
@@ -84,8 +86,8 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
 }
 
 /*
- * Everything that the request gets is here: the pages change state, the home is told. `writer` is the
- * mapping that one fill has just let write to all of the pages, 0 for none.
+ * Everything that the request gets is here: the pages change state, the home is told. `writer` is
+ * the mapping that one fill has just let write to all of the pages, 0 for none.
  */
 static void complete(struct pages *pages, struct page_request *request, bool is_upgrade,
                      map_id writer)
@@ -275,29 +277,17 @@ void pages_on_ask(struct pages *pages, const struct message *message)
     }
 }
 
-/* May this node make the request by the record that it knows? Then a home that says no is behind. */
-static bool is_permitted(const struct pages *pages, const struct page_request *request)
-{
-    const struct record *record = &request->region->record;
-    uint32_t self = pages->context->config.self;
-
-    return nodeset_has(request->kind == REQUEST_WRITE ? record->writers : record->readers, self);
-}
-
-/* The home refuses what this node has no right to (any more): nobody here waits for it but atomics. */
-static void give_up(struct pages *pages, struct page_request *request, int32_t error)
+/*
+ * The home refuses the request and has forgotten it; who still waits asks anew, under another
+ * number.
+ */
+static void give_up(struct pages *pages, struct page_request *request)
 {
     region_id region = request->region->record.id;
 
     if (request->received > 0) {
         context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
         context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
-    }
-    for (struct list *place = request->waiters.next; place != &request->waiters;
-         place = place->next) {
-        struct waiter *waiter = list_object(place, struct waiter, place);
-
-        waiter->error = waiter->map == 0 ? error : 0;
     }
     request_close(pages, request);
 }
@@ -314,9 +304,7 @@ void pages_on_lost(struct pages *pages, const struct message *message)
         return;
     }
     if (message->error != DSM_EDOWN) {
-        if (!is_permitted(pages, request)) {
-            give_up(pages, request, message->error);
-        }
+        give_up(pages, request);
         return;
     }
     region = request->region;

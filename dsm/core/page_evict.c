@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Memory is a bounded cache: when more is here than the budget allows, copies that another node answers for are
- * dropped, and pages that this node owns go to their homes (LEAVE, TAKE, DATA, CONFIRM, RELEASE).
- * A page whose home is here stays: the home is its storage. The clock gives each page one round, and
+ * Memory is a bounded cache: when more is here than the budget allows, copies that another node
+ * answers for are dropped, and pages that this node owns go to their homes (LEAVE, TAKE, DATA,
+ * CONFIRM, RELEASE). A page whose home is here stays: the home is its storage. The clock gives each
+ * page one round, begins a round only some time after the last used page of the one before (else a
+ * page is gone before the thread that asked for it has touched it, again and again), and
  * rests when two rounds have found nothing to let go, until something is granted again.
  */
 #include "dsm/core/page.h"
@@ -12,6 +14,8 @@
 /** Pages that one item of work lets go, and buckets of the directory that it looks at. */
 #define EVICT_PAGES 8u
 #define EVICT_BUCKETS 8u
+/** A page that was granted stays for so long at least, but on a node that retires. */
+#define GRACE_MS 20u
 
 /* Clean copies that are neighbours are dropped by one pair of actions. */
 struct drop_run {
@@ -58,6 +62,7 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
     }
     if (page->used && !pages->is_retiring) {
         page->used = 0;
+        pages->clock_ms = context->now_ms;
         return 0;
     }
     if (!page->owner) {
@@ -130,13 +135,24 @@ bool pages_is_retired(const struct pages *pages)
            (pages->resident_bytes == 0 || pages->clock_idle >= 2 * DIRECTORY_BUCKETS);
 }
 
+uint64_t pages_next_round_ms(const struct pages *pages)
+{
+    bool rests = pages->clock_bucket == 0 && !pages->is_retiring && is_over_budget(pages) &&
+                 pages->clock_idle < 2 * DIRECTORY_BUCKETS;
+
+    return rests && pages->clock_ms != 0 ? pages->clock_ms + GRACE_MS : UINT64_MAX;
+}
+
 bool pages_evict(struct pages *pages)
 {
     uint32_t evicted = 0;
+    uint64_t next_ms = pages_next_round_ms(pages);
 
-    if (!is_over_budget(pages) || pages->clock_idle >= 2 * DIRECTORY_BUCKETS) {
+    if (!is_over_budget(pages) || pages->clock_idle >= 2 * DIRECTORY_BUCKETS ||
+        (next_ms != UINT64_MAX && pages->context->now_ms < next_ms)) {
         return false;
     }
+    pages->clock_ms = pages->clock_bucket == 0 ? 0 : pages->clock_ms;
     /* A bounded piece of the clock's way: the node goes on serving in between. */
     for (uint32_t i = 0; i < EVICT_BUCKETS && evicted < EVICT_PAGES && is_over_budget(pages); i++) {
         struct chunk *chunk = pages->directory.buckets[pages->clock_bucket];
@@ -144,9 +160,13 @@ bool pages_evict(struct pages *pages)
         for (; chunk != NULL && evicted < EVICT_PAGES; chunk = chunk->next) {
             evicted += evict_from(pages, chunk, EVICT_PAGES - evicted);
         }
-        if (chunk == NULL) {
-            pages->clock_bucket = (pages->clock_bucket + 1) % DIRECTORY_BUCKETS;
-            pages->clock_idle++;
+        if (chunk != NULL) {
+            break;
+        }
+        pages->clock_bucket = (pages->clock_bucket + 1) % DIRECTORY_BUCKETS;
+        pages->clock_idle++;
+        if (pages->clock_bucket == 0) {
+            break; /* the round is over */
         }
     }
     if (evicted > 0) {

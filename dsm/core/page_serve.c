@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The owner's and the readers' side of a page: bytes go to whom the home names, copies go away when the
- * home says so. The states and the rules P1 to P5 are told in page.c; besides,
+ * The owner's and the readers' side of a page: bytes go to whom the home names, copies go away when
+ * the home says so. The states and the rules P1 to P5 are told in page.c; besides,
  *
- * P6 A page that is given to a writer is dropped here at once, its bytes kept aside (struct kept) until
- *    the home says that the writer has them, so that a lost message loses no page.
+ * P6 A page that is given to a writer is dropped here at once, its bytes kept aside (struct kept)
+ *    until the home says that the writer has them, so that a lost message loses no page.
  *    RELEASE is sent once; who still keeps bytes after a while asks (NOT_HERE with FLAG_COPY).
- * P7 A message of a transfer that is not younger than the copy here is a late repetition: it changes
- *    nothing (`version` counts transfers at the home).
+ * P7 A message of a transfer that is not younger than the copy here is a late repetition: it
+ *    changes nothing (`version` counts transfers at the home).
  */
 #include "dsm/core/page.h"
 
@@ -25,7 +25,9 @@ static bool has_bytes(const struct page *page)
     return page != NULL && (page->state == PAGE_READ || page->state == PAGE_WRITE);
 }
 
-/* Whose request it is: of a page that leaves, our own; else that of the node that gets the bytes. */
+/*
+ * Whose request it is: of a page that leaves, our own; else that of the node that gets the bytes.
+ */
 static uint32_t requester_of(const struct pages *pages, const struct message *message)
 {
     return (message->flags & FLAG_LEAVE) != 0 || message->kind == MESSAGE_TAKE
@@ -132,7 +134,8 @@ static void drop_run(struct pages *pages, const struct region *region,
     if (count == 0) {
         return;
     }
-    context_act_range(pages->context, ACTION_PROTECT, message->region, message->page + first, count);
+    context_act_range(pages->context, ACTION_PROTECT, message->region, message->page + first,
+                      count);
     context_act_range(pages->context, ACTION_DROP, message->region, message->page + first, count);
     for (uint32_t i = first; i < first + count; i++) {
         forget_page(pages, region, message, i);
@@ -251,7 +254,10 @@ void pages_on_release(struct pages *pages, const struct message *message)
     }
 }
 
-/* The page goes to its home: like one that is given to a writer, it is dropped before its bytes are sent. */
+/*
+ * The page goes to its home: like one that is given to a writer, it is dropped before its bytes are
+ * sent.
+ */
 void pages_on_take(struct pages *pages, const struct message *message)
 {
     const struct page_request *request = pages_request(pages, message->request);
@@ -313,6 +319,15 @@ static void ask_about(struct pages *pages, const struct kept *kept, const struct
     context_send(pages->context, &message, BYTES_NONE, 0, 0);
 }
 
+static uint64_t ask_deadline(const struct pages *pages)
+{
+    if (list_is_empty(&pages->kept)) {
+        return UINT64_MAX;
+    }
+    return list_object(pages->kept.next, struct kept, place)->asked_ms +
+           KEPT_RESENDS * (uint64_t)pages->context->config.resend_ms;
+}
+
 bool pages_tidy_kept(struct pages *pages)
 {
     const struct region *region;
@@ -322,7 +337,7 @@ bool pages_tidy_kept(struct pages *pages)
         forget_kept(pages, list_object(pages->doomed.next, struct kept, place));
         return true;
     }
-    if (list_is_empty(&pages->kept) || pages->context->now_ms < pages_deadline(pages)) {
+    if (pages->context->now_ms < ask_deadline(pages)) {
         return false;
     }
     kept = list_object(pages->kept.next, struct kept, place);
@@ -331,21 +346,19 @@ bool pages_tidy_kept(struct pages *pages)
     kept->asked_ms = pages->context->now_ms;
     region = context_region(pages->context, kept->region);
     if (region != NULL && kept->requester != pages->context->config.self) {
-        ask_about(pages, kept, region); /* a LEAVE of our own is sent again until its RELEASE comes */
+        ask_about(pages, kept, region); /* our own LEAVE is sent again until its RELEASE comes */
     }
     return true;
 }
 
 uint64_t pages_deadline(const struct pages *pages)
 {
+    uint64_t ask_ms = ask_deadline(pages), round_ms = pages_next_round_ms(pages);
+
     if (!list_is_empty(&pages->doomed)) {
         return 0;
     }
-    if (list_is_empty(&pages->kept)) {
-        return UINT64_MAX;
-    }
-    return list_object(pages->kept.next, struct kept, place)->asked_ms +
-           KEPT_RESENDS * (uint64_t)pages->context->config.resend_ms;
+    return ask_ms < round_ms ? ask_ms : round_ms;
 }
 
 /* Who asked for these is gone; another incarnation of it numbers its requests anew. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Pools: objects of one size from memory that the driver supplied between steps. A step takes what it
- * needs and never fails, because each pool holds at least its low-water mark when a step begins.
+ * Pools: objects of one size from memory that the driver supplied between steps. A step takes what
+ * it needs and never fails, because each pool holds at least its low-water mark when a step begins.
  */
 #ifndef DSM_CORE_POOL_H
 #define DSM_CORE_POOL_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * The catalog's records: regions, semaphores and member nodes, under one order of revisions. The core
- * reads them from RECORD events and changes them by PROPOSE actions; who keeps them it does not know.
+ * The catalog's records: regions, semaphores and member nodes, under one order of revisions. The
+ * core reads them from RECORD events and changes them by PROPOSE actions; who keeps them it does
+ * not know.
  */
 #ifndef DSM_CORE_RECORD_H
 #define DSM_CORE_RECORD_H
@@ -26,8 +27,8 @@ enum rights {
 };
 
 /**
- * One record. Regions and semaphores share the slots of `id`; a node's slot is its node number and its
- * generation is its incarnation (another one each time its agent starts).
+ * One record. Regions and semaphores share the slots of `id`; a node's slot is its node number and
+ * its generation is its incarnation (another one each time its agent starts).
  */
 struct record {
     uint8_t kind;       /* enum record_kind */
@@ -58,14 +59,14 @@ struct credential {
 };
 
 enum proposal_kind {
-    PROPOSAL_CREATE = 1, /* fails with DSM_EEXIST when (kind, name) is taken; the keeper gives the id */
+    PROPOSAL_CREATE = 1, /* DSM_EEXIST when (kind, name) is taken; the keeper gives the id */
     PROPOSAL_UPDATE = 2, /* compare-and-swap on record.revision; DSM_EAGAIN when it has moved */
 };
 
 /**
  * A change asked of the keeper. When an UPDATE leaves a REGION or SEM unlinked with no readers, the
- * keeper deletes it. With `replaces` the new name takes the place of that id, which becomes unlinked
- * in the same transaction (O_TRUNC).
+ * keeper deletes it. With `replaces` the new name takes the place of that id, which becomes
+ * unlinked in the same transaction (O_TRUNC).
  */
 struct proposal {
     uint8_t kind; /* enum proposal_kind */
@@ -75,7 +76,8 @@ struct proposal {
 };
 
 /**
- * The rights that a credential has by a record's mode: owner, group, others, as for files; uid 0 has all.
+ * The rights that a credential has by a record's mode: owner, group, others, as for files; uid 0
+ * has all.
  *
  * Returns a sum of enum rights.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Each operation is a numbered request. It waits, holds (a mutex), or is done; what is done is kept until
- * the requester's floor has passed it, so that a repeated request gets the same outcome and is not
- * carried out twice.
+ * Each operation is a numbered request. It waits, holds (a mutex), or is done; what is done is kept
+ * until the requester's floor has passed it, so that a repeated request gets the same outcome and
+ * is not carried out twice.
  *
  * S1 A mutex has one holder at most, and it is passed on in order of arrival.
  * S2 A semaphore's value is above zero only when nobody waits.
@@ -154,7 +154,23 @@ static void send_reply(struct syncs *syncs, const struct sync_entry *op, uint32_
     context_send(syncs->context, &reply, BYTES_NONE, 0, 0);
 }
 
-/* Outcomes leave one by one: a barrier may have thousands of parties, a step's actions are bounded. */
+static void send_refusal(struct syncs *syncs, const struct message *message)
+{
+    struct message reply = {
+        .kind = MESSAGE_SYNC_REPLY,
+        .to = message->from,
+        .region = message->region,
+        .request = message->request,
+        .op = message->op,
+        .error = DSM_EACCES,
+    };
+
+    context_send(syncs->context, &reply, BYTES_NONE, 0, 0);
+}
+
+/*
+ * Outcomes leave one by one: a barrier may have thousands of parties, a step's actions are bounded.
+ */
 static void post_outcome(struct syncs *syncs, struct sync_entry *op)
 {
     list_remove(&op->outbox);
@@ -340,8 +356,9 @@ static void cancel(struct syncs *syncs, const struct message *message, bool is_n
 {
     struct sync_entry *op = find_op(syncs, message->from, message->request);
 
-    if (op == NULL && !is_new) {
-        return; /* S4: the requester has the outcome already */
+    if (op == NULL && !is_new) { /* the requester has the outcome already, or it was refused */
+        send_refusal(syncs, message);
+        return;
     }
     if (op == NULL) { /* its request was lost; should it come yet, it counts as seen */
         op = new_op(syncs, message);
@@ -378,8 +395,9 @@ void syncs_on_request(struct syncs *syncs, const struct message *message, bool i
         return;
     }
     op = find_op(syncs, message->from, message->request);
-    if (op == NULL) {
-        return; /* S4: closed long ago */
+    if (op == NULL) { /* S4: closed long ago, and then nobody listens, or refused */
+        send_refusal(syncs, message);
+        return;
     }
     if (op->state == SYNC_WAITING) {
         op->was_queued = true;

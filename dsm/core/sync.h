@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Synchronisation at its home: mutexes, semaphores, barriers, and the book-keeping of atomic operations.
- * An object is (region, offset, class) and exists only while somebody uses it, semaphores apart.
+ * Synchronisation at its home: mutexes, semaphores, barriers, and the book-keeping of atomic
+ * operations. An object is (region, offset, class) and exists only while somebody uses it,
+ * semaphores apart.
  */
 #ifndef DSM_CORE_SYNC_H
 #define DSM_CORE_SYNC_H
@@ -48,7 +49,7 @@ struct sync_entry {
     uint8_t node;
     uint8_t op;
     uint8_t state; /* enum sync_state */
-    bool was_queued; /* the requester was told so: its floor does not tell when it has the outcome */
+    bool was_queued; /* the requester was told so: its floor does not say that it has the outcome */
 };
 
 struct syncs {
@@ -72,7 +73,9 @@ void syncs_on_atomic_done(struct syncs *syncs, const struct message *message);
 void syncs_on_ack(struct syncs *syncs, const struct message *message);
 /** Forget outcomes of a node's requests below its floor. */
 void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor);
-/** Outcomes that were called queued and not acknowledged are sent again: NODE_NONE: to all nodes. */
+/**
+ * Outcomes that were called queued and not acknowledged are sent again: NODE_NONE: to all nodes.
+ */
 void syncs_hurry(struct syncs *syncs, uint32_t node);
 /** Send one outcome that is waiting to be sent; false: there is none. */
 bool syncs_send_outcome(struct syncs *syncs);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What synchronisation does when a member dies, a region goes, or messages may be lost. The rules S1 to S5
- * are told in sync.c.
+ * What synchronisation does when a member dies, a region goes, or messages may be lost. The rules
+ * S1 to S5 are told in sync.c.
  */
 #include "dsm/core/sync.h"
 

@@ -38,7 +38,9 @@ static inline uint32_t nodeset_first(nodeset set)
     return set ? (uint32_t)__builtin_ctzll(set) : NODE_NONE;
 }
 
-/** A region's (or semaphore's) id; a slot is used again, a generation never. {0, 0} is no region. */
+/**
+ * A region's (or semaphore's) id; a slot is used again, a generation never. {0, 0} is no region.
+ */
 typedef struct region_id {
     uint32_t slot;
     uint32_t generation;
@@ -55,7 +57,9 @@ static inline bool region_id_equal(region_id a, region_id b)
 #define CHUNK_PAGES 256u
 /** Pages of one stripe of DSM_HOME_STRIPED. */
 #define STRIPE_PAGES 64u
-/** Bytes of page data in one message at most (one page of the largest size is more, and goes alone). */
+/**
+ * Bytes of page data in one message at most (one page of the largest size is more, and goes alone).
+ */
 #define PAYLOAD_BYTES_TARGET (256u << 10)
 
 #endif

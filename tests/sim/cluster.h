@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * A cluster of cores in one process, under virtual time: messages wait in one queue for each pair of
- * nodes until the test delivers them; frames are one number a page; a keeper of a few lines answers
- * proposals. After every step it checks that a page has one writer or many readers, never both.
+ * A cluster of cores in one process, under virtual time: messages wait in one queue for each pair
+ * of nodes until the test delivers them; frames are one number a page; a keeper of a few lines
+ * answers proposals. After every step it checks that a page has one writer or many readers, never
+ * both.
  */
 #ifndef DSM_TESTS_SIM_CLUSTER_H
 #define DSM_TESTS_SIM_CLUSTER_H
@@ -13,8 +14,9 @@
 #define CLUSTER_NODES 8
 #define CLUSTER_PAGES 1024
 #define CLUSTER_MAPS 64
-#define CLUSTER_REGIONS 8
+#define CLUSTER_REGIONS 16
 #define CLUSTER_LOG_BYTES 65536
+#define CLUSTER_PROPOSALS 512
 
 struct envelope {
     struct envelope *next;
@@ -64,6 +66,8 @@ struct sim_node {
     uint64_t sent[MESSAGE_KINDS]; /* messages to other nodes, by kind */
 };
 
+struct sim_news;
+
 struct sim_proposal {
     uint32_t node;
     uint64_t ticket;
@@ -80,9 +84,13 @@ struct cluster {
     uint32_t count_records;
     uint64_t revision;
     uint32_t epoch;
-    struct sim_proposal proposals[64];
+    struct sim_proposal proposals[CLUSTER_PROPOSALS];
     uint32_t count_proposals;
     region_id regions[CLUSTER_REGIONS]; /* index of frames -> region */
+    uint64_t pages_used[CLUSTER_REGIONS]; /* no page further up was ever filled */
+    uint64_t latest[CLUSTER_REGIONS][CLUSTER_PAGES]; /* the last value written, by whom ever */
+    struct sim_news *news[CLUSTER_NODES]; /* of the keeper, not told yet */
+    bool is_late[CLUSTER_NODES]; /* news are told only by cluster_tell() */
     uint64_t next_call;
     uint64_t steps;
     char log[CLUSTER_LOG_BYTES]; /* one line a message: "1>0 READ 5+1" */
@@ -127,12 +135,20 @@ bool cluster_lose(struct cluster *cluster, uint32_t from, uint32_t to);
 bool cluster_duplicate(struct cluster *cluster, uint32_t from, uint32_t to);
 /** Deliver everything that is not held until nothing is left. */
 void cluster_run(struct cluster *cluster);
+/** Let time pass in one piece, and deliver nothing. */
+void cluster_tick(struct cluster *cluster, uint64_t ms);
 /** Let time pass (in pieces that no deadline is skipped by) and run. */
 void cluster_advance(struct cluster *cluster, uint64_t ms);
 /** Answer one proposal; false: there is none. */
 bool cluster_decide(struct cluster *cluster);
-/** A node stops; `declare` tells the others by the catalog. */
+/** Tell a late node the next news; false: there is none. */
+bool cluster_tell(struct cluster *cluster, uint32_t node);
+/** A node stops; what it has sent is lost by kill(), on its way by stop(). */
 void cluster_kill(struct cluster *cluster, uint32_t node);
+void cluster_stop(struct cluster *cluster, uint32_t node);
+/** It begins anew with nothing, as another incarnation; before, it is declared dead if need be. */
+void cluster_restart(struct cluster *cluster, uint32_t node);
+/** The catalog tells all that a node is dead. */
 void cluster_declare_dead(struct cluster *cluster, uint32_t node);
 void cluster_client_gone(struct cluster *cluster, uint32_t node, client_id client);
 /** The link between two nodes came up again. */

@@ -31,6 +31,20 @@ static struct sim_map *find_map(struct sim_node *node, map_id id)
     return NULL;
 }
 
+uint32_t frames_region(const struct sim_node *node, map_id id)
+{
+    return find_map((struct sim_node *)(uintptr_t)node, id)->region;
+}
+
+void frames_close(struct sim_node *node, uint32_t region)
+{
+    for (uint32_t i = 0; i < CLUSTER_MAPS; i++) {
+        if (node->maps[i].region == region) {
+            node->maps[i].id = 0;
+        }
+    }
+}
+
 bool frames_touch(struct sim_node *node, map_id id, uint64_t page, bool write, uint64_t *value)
 {
     struct sim_map *map = find_map(node, id);

@@ -9,6 +9,10 @@
 void frames_add_map(struct sim_node *node, const struct action *action, uint32_t region);
 /** A program touches a page; false: it faults. */
 bool frames_touch(struct sim_node *node, map_id map, uint64_t page, bool write, uint64_t *value);
+/** The index of the region of a mapping. */
+uint32_t frames_region(const struct sim_node *node, map_id map);
+/** The region is closed: its mappings are gone. */
+void frames_close(struct sim_node *node, uint32_t region);
 /** Carry out an action on frames; NULL, or what is wrong with it. */
 const char *frames_execute(struct sim_node *node, const struct action *action, uint32_t region,
                            const uint64_t *payload);

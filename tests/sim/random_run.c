@@ -121,16 +121,18 @@ static void settle(struct run *run)
 {
     for (uint32_t i = 0; i < 400 && !is_idle(run) && run->error == NULL; i++) {
         for (uint32_t j = 0; j < run->options.programs; j++) {
-            if (run->programs[j].is_busy) {
+            /* A thread that is woken runs before its page may be taken or dropped again. */
+            for (uint32_t tries = 0; tries < 3 && run->programs[j].is_busy; tries++) {
                 go_on(run, &run->programs[j]);
+                cluster_run(run->cluster);
             }
         }
-        cluster_run(run->cluster);
         cluster_advance(run->cluster, 200);
     }
     if (!is_idle(run) && run->error == NULL) {
         run->error = "a program waits for ever";
     }
+    cluster_advance(run->cluster, 5000); /* what was lost of the last transfers is repeated */
     for (uint64_t page = 0; page < run->options.pages && run->error == NULL; page++) {
         const struct program *program = &run->programs[draw(run, run->options.programs)];
 

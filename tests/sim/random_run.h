@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * A random run: programs on several nodes read and increment pages while messages are delivered in any order between
- * links, lost and repeated. No increment may be lost, no read may go back, nobody may wait for ever.
+ * A random run: programs on several nodes read and increment pages while messages are delivered in
+ * any order between links, lost and repeated. No increment may be lost, no read may go back, nobody
+ * may wait for ever.
  */
 #ifndef DSM_TESTS_SIM_RANDOM_RUN_H
 #define DSM_TESTS_SIM_RANDOM_RUN_H

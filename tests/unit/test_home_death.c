@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The home when a requester dies, or the region itself goes. */
+#include "dsm/core/node_parts.h"
+#include "tests/sim/solo_home.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static int set_up(void **state)
+{
+    *state = solo_home_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    solo_free(*state);
+    return 0;
+}
+
+static void test_writer_that_dies_may_have_written(void **state)
+{
+    struct solo *solo = *state;
+
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 7, 3);
+    solo_home_die(solo, 1);
+    assert_int_equal(solo_home_run(solo, 0).count, 3);
+    assert_true(solo_home_run(solo, 7).lost);
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 8, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->requester, 1);
+    solo_home_say(solo, MESSAGE_WRITE, 2, 2, 10, 1); /* beside it */
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 1)->page, 10);
+}
+
+static void test_writer_that_dies_before_its_grant_has_not_written(void **state)
+{
+    struct solo *solo = *state;
+
+    solo_home_has(solo, MESSAGE_READ, 2, 7); /* zeros */
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 7, 1);
+    assert_int_equal(solo_home_sent(solo, MESSAGE_GRANT), 0);
+    solo_home_die(solo, 1);
+    solo_home_say(solo, MESSAGE_READ, 3, 1, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->flags, FLAG_ZERO);
+}
+
+/* Of its source it is not known whether its bytes had left: it is asked. */
+static void test_writer_that_dies_leaves_the_page_to_a_source_that_still_has_it(void **state)
+{
+    struct solo *solo = *state;
+
+    solo_home_has(solo, MESSAGE_WRITE, 1, 7);
+    solo_home_has(solo, MESSAGE_WRITE, 1, 8);
+    solo_home_say(solo, MESSAGE_WRITE, 3, 1, 7, 1);
+    solo_home_say(solo, MESSAGE_WRITE, 3, 2, 8, 1);
+    solo_home_die(solo, 3);
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 7, 1);
+    solo_home_say(solo, MESSAGE_READ, 2, 2, 8, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_ADOPT, 0)->to, 1);
+    solo_home_say_adopt(solo, MESSAGE_CONFIRM, 1, solo_sent(solo, MESSAGE_ADOPT, 0));
+    assert_int_equal(solo_sent(solo, MESSAGE_FORWARD, 2)->to, 1);
+    solo_home_say_adopt(solo, MESSAGE_NOT_HERE, 1, solo_sent(solo, MESSAGE_ADOPT, 1));
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->page, 8);
+}
+
+/* The owner keeps the bytes until RELEASE; when that is lost, it asks. */
+static void test_old_owner_is_released_again_once_the_transfer_is_closed(void **state)
+{
+    struct solo *solo = *state;
+    struct message ask = solo_home_message(solo, MESSAGE_NOT_HERE, 1, 1, 7, 1);
+
+    ask.flags = FLAG_COPY;
+    ask.requester = 3;
+    solo_home_has(solo, MESSAGE_WRITE, 1, 7);
+    solo_home_say(solo, MESSAGE_READ, 2, 9, 7, 1);
+    solo_home_say(solo, MESSAGE_WRITE, 3, 1, 7, 1);
+    solo_message(solo, &ask, 0); /* it waits */
+    solo_home_say(solo, MESSAGE_CONFIRM, 2, 9, 7, 1);
+    solo_home_say_for(solo, MESSAGE_INVALIDATED, 2, 3, 1, 7);
+    solo_message(solo, &ask, 0); /* it is open */
+    assert_int_equal(solo_home_sent(solo, MESSAGE_RELEASE), 0);
+    solo_home_say(solo, MESSAGE_CONFIRM, 3, 1, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_RELEASE, 0)->to, 1);
+    solo_message(solo, &ask, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_RELEASE, 1)->to, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_RELEASE, 1)->requester, 3);
+    ask.page = 500; /* a page that nobody ever asked for */
+    solo_message(solo, &ask, 0);
+    assert_int_equal(solo_home_sent(solo, MESSAGE_RELEASE), 3);
+}
+
+static void test_node_with_more_requests_than_a_window_holds_is_refused(void **state)
+{
+    struct solo *solo = *state;
+    struct message message = solo_home_message(solo, MESSAGE_READ, 2, 0, 7, 1);
+
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 7, 1); /* never confirmed */
+    for (uint64_t number = 1; number <= WINDOW + 2; number++) {
+        message.request = number * NODES_MAX;
+        message.floor = number;
+        solo_message(solo, &message, 0);
+    }
+    assert_int_equal(solo_counters(solo)->refused, 2);
+    message.from = 3;
+    message.request = NODES_MAX;
+    message.floor = 1;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_counters(solo)->refused, 2);
+}
+
+static void test_waiters_of_a_dead_node_are_passed_over(void **state)
+{
+    struct solo *solo = *state;
+
+    solo_home_say(solo, MESSAGE_READ, 1, 1, 7, 1);
+    solo_home_say(solo, MESSAGE_WRITE, 2, 1, 7, 1);
+    solo_home_say(solo, MESSAGE_WRITE, 3, 1, 7, 1);
+    solo_home_say(solo, MESSAGE_WRITE, 2, 2, 7, 1);
+    solo_home_die(solo, 2);
+    solo_forget(solo);
+    solo_home_say(solo, MESSAGE_CONFIRM, 1, 1, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_INVALIDATE, 0)->requester, 3);
+    solo_home_say_for(solo, MESSAGE_INVALIDATED, 1, 3, 1, 7);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->to, 3);
+    solo_home_say(solo, MESSAGE_CONFIRM, 3, 1, 7, 1);
+    assert_int_equal(solo_home_sent(solo, MESSAGE_GRANT), 1);
+    assert_true(node_deadline(solo->node) == UINT64_MAX);
+}
+
+static void test_dead_readers_acknowledgement_is_not_waited_for(void **state)
+{
+    struct solo *solo = *state;
+
+    solo_home_has(solo, MESSAGE_READ, 2, 7);
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 7, 1);
+    solo_home_die(solo, 2);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->to, 1);
+}
+
+/* --- the region goes --- */
+
+static void test_region_that_goes_takes_its_transfers_with_it(void **state)
+{
+    struct solo *solo = *state;
+    struct record record = 
+        *node_record(solo->node, (region_id){SOLO_HOME_SLOT, SOLO_HOME_GENERATION});
+
+    for (uint64_t page = 0; page < 300; page += 50) {
+        solo_home_say(solo, MESSAGE_READ, 1, page + 1, page, 10);
+        solo_home_say(solo, MESSAGE_WRITE, 2, page + 1, page, 1);
+        solo_home_say(solo, MESSAGE_WRITE, 3, page + 1, page + 5, 1);
+    }
+    record.deleted = true;
+    solo_record(solo, &record);
+    assert_true(node_deadline(solo->node) == UINT64_MAX);
+    assert_int_equal(solo->node->homes.transfers.count_free % 64, 0);
+    assert_null(directory_next(&solo->node->homes.directory, 5, 0));
+    solo_forget(solo);
+    solo_home_say(solo, MESSAGE_CONFIRM, 1, 1, 0, 10);
+    assert_int_equal(solo->count, 0);
+    record.deleted = false; /* the slot is used again: a region that nobody has touched */
+    record.id.generation++;
+    solo_record(solo, &record);
+    assert_int_equal(node_page_runs(solo->node, record.id, 0, &(struct page_run){0}, 1), 0);
+}
+
+#define FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE(test_writer_that_dies_may_have_written),
+        FIXTURE(test_writer_that_dies_before_its_grant_has_not_written),
+        FIXTURE(test_writer_that_dies_leaves_the_page_to_a_source_that_still_has_it),
+        FIXTURE(test_old_owner_is_released_again_once_the_transfer_is_closed),
+        FIXTURE(test_node_with_more_requests_than_a_window_holds_is_refused),
+        FIXTURE(test_waiters_of_a_dead_node_are_passed_over),
+        FIXTURE(test_dead_readers_acknowledgement_is_not_waited_for),
+        FIXTURE(test_region_that_goes_takes_its_transfers_with_it),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Defects that were found in the protocol, each as the shortest story that shows it, on a whole
+ * cluster. Node 0 is the home of all pages.
+ */
+#include "tests/sim/cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define NODES 4u
+#define POISONED UINT64_MAX
+
+struct story {
+    struct cluster *cluster;
+    uint64_t handle[NODES];
+    map_id map[NODES];
+};
+
+static void open_all(struct story *story)
+{
+    for (uint32_t i = 0; i < NODES; i++) {
+        story->handle[i] = cluster_open(story->cluster, i, 1, "/r", 64, DSM_HOME_CREATOR);
+        story->map[i] = cluster_map(story->cluster, i, 1, story->handle[i]);
+        assert_true(story->map[i] != 0);
+    }
+    cluster_take_log(story->cluster);
+}
+
+static int begin(void **state)
+{
+    static struct story story;
+    struct node_config config = {.read_ahead_pages = 16};
+
+    story = (struct story){.cluster = cluster_new(NODES, &config)};
+    open_all(&story);
+    *state = &story;
+    return 0;
+}
+
+/* The same with room for one page on each node but the first. */
+static int begin_small(void **state)
+{
+    static struct story story;
+    struct node_config config = {.budget_bytes = 4096, .read_ahead_pages = 1};
+
+    story = (struct story){.cluster = cluster_new(NODES, &config)};
+    open_all(&story);
+    *state = &story;
+    return 0;
+}
+
+static int end(void **state)
+{
+    struct story *story = *state;
+
+    cluster_free(story->cluster);
+    return 0;
+}
+
+static void write_page(struct story *story, uint32_t node, uint64_t page, uint64_t value)
+{
+    cluster_write(story->cluster, node, story->map[node], page, value);
+    cluster_run(story->cluster);
+}
+
+static uint64_t read_page(struct story *story, uint32_t node, uint64_t page)
+{
+    return cluster_read(story->cluster, node, story->map[node], page);
+}
+
+static bool touch(struct story *story, uint32_t node, uint64_t page, bool write)
+{
+    uint64_t value = 1000;
+
+    return cluster_touch(story->cluster, node, story->map[node], page, write, &value);
+}
+
+static void die(struct story *story, uint32_t node)
+{
+    cluster_kill(story->cluster, node);
+    cluster_declare_dead(story->cluster, node);
+    cluster_run(story->cluster);
+}
+
+/* The eviction clock of a node comes to a page of it that has to go home. */
+static void make_leave(struct story *story, uint32_t node)
+{
+    write_page(story, node, 0, 100);
+    story->cluster->is_held[node][0] = true;
+    touch(story, node, 1, false);
+    story->cluster->is_held[node][0] = false;
+    cluster_deliver(story->cluster, node, 0);
+    cluster_deliver(story->cluster, 0, node);
+    story->cluster->is_held[node][0] = true;
+    for (uint32_t i = 0; i < 300 && story->cluster->queues[node][0] == NULL; i++) {
+        cluster_advance(story->cluster, 1);
+    }
+    while (story->cluster->queues[node][0] != NULL &&
+           story->cluster->queues[node][0]->message.kind != MESSAGE_LEAVE) {
+        cluster_deliver(story->cluster, node, 0);
+        for (uint32_t i = 0; i < 300 && story->cluster->queues[node][0] == NULL; i++) {
+            cluster_advance(story->cluster, 1);
+        }
+    }
+    assert_non_null(story->cluster->queues[node][0]);
+}
+
+/*
+ * The home's own wish waits behind the LEAVE that makes it the owner: it was asked to send to
+ * itself.
+ */
+static void test_home_writes_a_page_that_has_just_left_for_it(void **state)
+{
+    struct story *story = *state;
+
+    make_leave(story, 1);
+    story->cluster->is_held[0][1] = true;
+    cluster_deliver(story->cluster, 1, 0); /* LEAVE */
+    assert_false(touch(story, 0, 0, true)); /* WRITE waits behind it */
+    story->cluster->is_held[1][0] = false;
+    story->cluster->is_held[0][1] = false;
+    cluster_run(story->cluster);
+    assert_int_equal(read_page(story, 0, 0), 100);
+    assert_true(touch(story, 0, 0, true));
+    assert_int_equal(read_page(story, 2, 0), 1000);
+}
+
+/* Bytes of a page that left, sent twice: the second came when another node had written the page. */
+static void test_bytes_of_a_leaving_page_that_come_again_are_too_late(void **state)
+{
+    struct story *story = *state;
+
+    make_leave(story, 1);
+    cluster_deliver(story->cluster, 1, 0);
+    cluster_run(story->cluster); /* TAKE; DATA waits on the way */
+    cluster_advance(story->cluster, 1000);
+    assert_int_equal(story->cluster->queues[1][0]->message.kind, MESSAGE_DATA);
+    cluster_deliver(story->cluster, 1, 0);
+    cluster_run(story->cluster);
+    write_page(story, 2, 0, 200);
+    story->cluster->is_held[1][0] = false;
+    cluster_run(story->cluster); /* DATA again */
+    assert_int_equal(read_page(story, 0, 0), 200);
+}
+
+/* A page was evicted before the thread that had asked for it could touch it, again and again. */
+static void test_page_that_was_just_granted_is_not_evicted_at_once(void **state)
+{
+    struct story *story = *state;
+    uint64_t handle = cluster_open(story->cluster, 1, 2, "/own", 1, DSM_HOME_CREATOR);
+    map_id map = cluster_map(story->cluster, 1, 2, handle);
+
+    cluster_write(story->cluster, 1, map, 0, 7); /* fills node 1, and cannot leave its home */
+    assert_false(touch(story, 1, 5, false));
+    cluster_run(story->cluster);
+    assert_true(touch(story, 1, 5, false));
+    cluster_advance(story->cluster, 200);
+    assert_false(touch(story, 1, 5, false)); /* but then it is */
+}
+
+/* An addition at a home whose own programs have closed the region was refused. */
+static void test_home_adds_for_others_when_its_own_programs_have_gone(void **state)
+{
+    struct story *story = *state;
+    struct reply reply;
+    uint64_t number;
+
+    cluster_client_gone(story->cluster, 0, 1);
+    cluster_run(story->cluster);
+    number = cluster_sync(story->cluster, 1, 1, story->handle[1], SYNC_FETCH_ADD, 0, 5, -1);
+    cluster_advance(story->cluster, 3000);
+    assert_true(cluster_reply(story->cluster, 1, number, &reply));
+    assert_int_equal(reply.error, 0);
+    assert_int_equal(read_page(story, 2, 0), 5);
+}
+
+/* A home that is behind the catalog's news refused, and the program got a SIGBUS for it. */
+static void test_home_that_is_behind_the_news_costs_nobody_a_page(void **state)
+{
+    struct story *story = *state;
+    uint64_t handle, lock;
+    struct reply reply;
+    map_id map;
+
+    cluster_client_gone(story->cluster, 3, 1);
+    cluster_run(story->cluster);
+    story->cluster->is_late[0] = true;
+    handle = cluster_open(story->cluster, 3, 2, "/r", 64, DSM_HOME_CREATOR);
+    map = cluster_map(story->cluster, 3, 2, handle);
+    lock = cluster_sync(story->cluster, 3, 2, handle, SYNC_LOCK, 0, 0, -1);
+    cluster_touch(story->cluster, 3, map, 5, true, &(uint64_t){1});
+    cluster_advance(story->cluster, 5500);
+    assert_false(cluster_reply(story->cluster, 3, lock, &reply));
+    assert_false(story->cluster->nodes[3].frames[0][5].poisoned);
+    story->cluster->is_late[0] = false;
+    cluster_advance(story->cluster, 3000);
+    assert_true(cluster_touch(story->cluster, 3, map, 5, true, &(uint64_t){1}));
+    assert_true(cluster_reply(story->cluster, 3, lock, &reply));
+    assert_int_equal(reply.error, 0);
+}
+
+/* RELEASE is sent once: when it was lost, the old owner kept the bytes until somebody died. */
+static void test_bytes_put_aside_are_forgotten_though_the_release_was_lost(void **state)
+{
+    struct story *story = *state;
+
+    write_page(story, 1, 5, 7);
+    story->cluster->is_held[0][1] = true;
+    assert_false(touch(story, 2, 5, true));
+    cluster_deliver(story->cluster, 2, 0);
+    cluster_deliver(story->cluster, 0, 1); /* FORWARD */
+    cluster_run(story->cluster);
+    assert_int_equal(story->cluster->queues[0][1]->message.kind, MESSAGE_RELEASE);
+    assert_true(cluster_lose(story->cluster, 0, 1));
+    story->cluster->is_held[0][1] = false;
+    assert_non_null(story->cluster->nodes[1].kept);
+    cluster_advance(story->cluster, 11000);
+    assert_null(story->cluster->nodes[1].kept);
+    assert_int_equal(read_page(story, 3, 5), 7);
+}
+
+/* The source still had its copy: no bytes had gone to the writer that died. */
+static void test_writer_that_dies_before_it_got_bytes_loses_no_page(void **state)
+{
+    struct story *story = *state;
+
+    write_page(story, 1, 5, 7);
+    assert_false(touch(story, 2, 5, true));
+    cluster_deliver(story->cluster, 2, 0); /* FORWARD is under way, and will be of an old epoch */
+    die(story, 2);
+    assert_int_equal(read_page(story, 3, 5), 7);
+    assert_true(touch(story, 1, 5, false));
+}
+
+/* An acknowledgement was missing, so nothing had been granted: a reader still has the bytes. */
+static void test_upgrader_that_dies_before_its_grant_loses_no_page(void **state)
+{
+    struct story *story = *state;
+
+    write_page(story, 1, 5, 7);
+    read_page(story, 2, 5);
+    read_page(story, 3, 5);
+    story->cluster->is_held[0][3] = true;
+    assert_false(touch(story, 2, 5, true));
+    cluster_run(story->cluster); /* the owner has dropped its copy */
+    die(story, 2);
+    story->cluster->is_held[0][3] = false;
+    cluster_run(story->cluster);
+    assert_int_equal(read_page(story, 0, 5), 7);
+}
+
+/* The owner died when its bytes had come to the writer: the page was lost for all but that one. */
+static void test_writer_whose_source_died_after_sending_has_the_page(void **state)
+{
+    struct story *story = *state;
+
+    write_page(story, 1, 5, 7);
+    assert_false(touch(story, 2, 5, true));
+    cluster_deliver(story->cluster, 2, 0);
+    cluster_deliver(story->cluster, 0, 1);
+    cluster_deliver(story->cluster, 1, 2); /* CONFIRM will be of an old epoch */
+    assert_true(touch(story, 2, 5, true));
+    die(story, 1);
+    assert_int_equal(read_page(story, 3, 5), 1000);
+}
+
+/* The owner died while a reader had the same bytes and the writer none: the page was given up. */
+static void test_reader_helps_out_when_a_writers_source_died(void **state)
+{
+    struct story *story = *state;
+
+    write_page(story, 1, 5, 7);
+    read_page(story, 3, 5);
+    story->cluster->is_held[0][3] = true; /* INVALIDATE is under way, and will be of an old epoch */
+    assert_false(touch(story, 2, 5, true));
+    cluster_deliver(story->cluster, 2, 0);
+    cluster_kill(story->cluster, 1);
+    cluster_declare_dead(story->cluster, 1);
+    story->cluster->is_held[0][3] = false;
+    cluster_run(story->cluster);
+    assert_int_equal(read_page(story, 2, 5), 7);
+    assert_true(touch(story, 2, 5, true));
+}
+
+/* The last reader of an orphan died before anybody asked: the home asked node 255 for ever. */
+static void test_orphan_whose_last_reader_dies_is_lost(void **state)
+{
+    struct story *story = *state;
+
+    write_page(story, 1, 5, 7);
+    read_page(story, 2, 5);
+    die(story, 1);
+    die(story, 2);
+    assert_int_equal(read_page(story, 3, 5), POISONED);
+}
+
+/* An operation on a page that was still on its way was carried out for the wrong incarnation. */
+static void test_addition_of_an_earlier_incarnation_answers_no_later_one(void **state)
+{
+    struct story *story = *state;
+    struct reply reply;
+    uint64_t handle, number;
+
+    write_page(story, 2, 5, 7);
+    story->cluster->is_held[2][0] = true;
+    cluster_sync(story->cluster, 1, 1, story->handle[1], SYNC_FETCH_ADD, 5 * 4096, 5, -1);
+    cluster_run(story->cluster); /* waits for the page from node 2 */
+    cluster_restart(story->cluster, 1);
+    handle = cluster_open(story->cluster, 1, 9, "/r", 64, DSM_HOME_CREATOR);
+    for (uint32_t i = 0; i < 8; i++) { /* one of them has the old one's number */
+        number = cluster_sync(story->cluster, 1, 9, handle, SYNC_FETCH_ADD, 5 * 4096, 1, -1);
+    }
+    cluster_run(story->cluster);
+    story->cluster->is_held[2][0] = false;
+    cluster_advance(story->cluster, 3000);
+    assert_true(cluster_reply(story->cluster, 1, number, &reply));
+    assert_int_equal(reply.value, 14);
+    assert_int_equal(read_page(story, 3, 5), 15);
+}
+
+#define STORY(test) cmocka_unit_test_setup_teardown(test, begin, end)
+#define SMALL_STORY(test) cmocka_unit_test_setup_teardown(test, begin_small, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        SMALL_STORY(test_home_writes_a_page_that_has_just_left_for_it),
+        SMALL_STORY(test_bytes_of_a_leaving_page_that_come_again_are_too_late),
+        SMALL_STORY(test_page_that_was_just_granted_is_not_evicted_at_once),
+        STORY(test_home_adds_for_others_when_its_own_programs_have_gone),
+        STORY(test_home_that_is_behind_the_news_costs_nobody_a_page),
+        STORY(test_bytes_put_aside_are_forgotten_though_the_release_was_lost),
+        STORY(test_writer_that_dies_before_it_got_bytes_loses_no_page),
+        STORY(test_upgrader_that_dies_before_its_grant_loses_no_page),
+        STORY(test_writer_whose_source_died_after_sending_has_the_page),
+        STORY(test_reader_helps_out_when_a_writers_source_died),
+        STORY(test_orphan_whose_last_reader_dies_is_lost),
+        STORY(test_addition_of_an_earlier_incarnation_answers_no_later_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Defects that were found in the protocol, each as the shortest story that shows it, on one core
+ * whose peers are played.
+ */
+#include "tests/sim/solo_home.h"
+#include "tests/sim/solo_page.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/*
+ * Threads that wrote to the first part of a long grant waited for ever when GRANT came before the
+ * second part.
+ */
+static void test_writer_of_the_first_part_is_let_go_when_the_grant_comes_between(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 256};
+    struct solo_page *page = solo_page_new(&config);
+    struct message data, grant;
+    bool is_allowed = false;
+
+    (void)state;
+    for (uint64_t number = 0, count = 1; count < 256; number += count, count *= 4) {
+        solo_forget(page->solo);
+        solo_fault(page->solo, page->map, number, true);
+        grant = solo_page_message(page, MESSAGE_GRANT, 0, number, (uint32_t)count, number + 1);
+        grant.flags = FLAG_ZERO;
+        solo_page_say(page, &grant);
+    }
+    solo_forget(page->solo);
+    solo_fault(page->solo, page->map, 85, true);
+    assert_int_equal(solo_sent(page->solo, MESSAGE_WRITE, 0)->count, 256);
+    data = solo_page_message(page, MESSAGE_DATA, 2, 85, 64, 500);
+    data.granted = 128;
+    data.flags = FLAG_WRITE | FLAG_GRANT;
+    solo_page_say(page, &data);
+    solo_fault(page->solo, page->map, 90, true); /* it is here, write-protected */
+    grant = solo_page_message(page, MESSAGE_GRANT, 0, 85, 128, 500);
+    grant.flags = FLAG_WRITE;
+    solo_page_say(page, &grant);
+    data.page += 64;
+    solo_page_say(page, &data);
+    assert_non_null(solo_sent(page->solo, MESSAGE_CONFIRM, 0));
+    for (uint32_t i = 0; solo_action(page->solo, ACTION_ALLOW, i) != NULL; i++) {
+        is_allowed = is_allowed || solo_action(page->solo, ACTION_ALLOW, i)->page == 90;
+    }
+    assert_true(is_allowed);
+    solo_page_free(page);
+}
+
+/*
+ * A request that was refused came again, was granted, and its requester, which had given it up,
+ * owned nothing.
+ */
+static void test_refused_request_is_not_granted_later(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct record record = solo_region(SOLO_HOME_SLOT, 600, 0);
+
+    (void)state;
+    record.readers = record.writers = nodeset_of(2);
+    solo_record(solo, &record);
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 3, 1);
+    solo_advance(solo, 2000);
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->error, DSM_EACCES);
+    record.readers = record.writers = ~(nodeset)0;
+    solo_record(solo, &record);
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 3, 1);
+    assert_null(solo_sent(solo, MESSAGE_GRANT, 0));
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 1)->error, DSM_EACCES);
+    solo_home_say(solo, MESSAGE_WRITE, 1, 2, 3, 1);
+    assert_non_null(solo_sent(solo, MESSAGE_GRANT, 0));
+    solo_free(solo);
+}
+
+/*
+ * A request that had been admitted was refused when it was sent again, because the node had closed
+ * the region.
+ */
+static void test_admitted_request_is_not_refused_when_it_comes_again(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct record record = solo_region(SOLO_HOME_SLOT, 600, 0);
+
+    (void)state;
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 3, 1);
+    record.readers = record.writers = nodeset_of(2);
+    solo_record(solo, &record);
+    solo_forget(solo);
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 3, 1);
+    assert_non_null(solo_sent(solo, MESSAGE_GRANT, 0));
+    solo_advance(solo, 3000);
+    assert_null(solo_sent(solo, MESSAGE_LOST, 0));
+    solo_free(solo);
+}
+
+/* A requester died for which more runs of bytes were kept than a step has actions. */
+static void test_death_of_who_was_given_a_thousand_pages_is_survived(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 1};
+    struct solo *solo = solo_new(1, 4, &config);
+    struct record record = solo_region(5, 1200, 0);
+    map_id map;
+
+    (void)state;
+    solo_record(solo, &record);
+    map = solo_map(solo, 1, &record, NULL);
+    for (uint64_t i = 0; i < 1200; i++) {
+        struct message grant = {.kind = MESSAGE_GRANT, .flags = FLAG_ZERO, .region = record.id};
+        struct message forward = {.kind = MESSAGE_FORWARD,
+                                  .flags = FLAG_WRITE,
+                                  .region = record.id};
+
+        solo_forget(solo);
+        solo_fault(solo, map, i, true);
+        grant.request = solo_sent(solo, MESSAGE_WRITE, 0)->request;
+        grant.page = forward.page = i;
+        grant.count = grant.granted = forward.count = 1;
+        grant.version = 2 * i + 1;
+        solo_message(solo, &grant, 0);
+        forward.requester = 2;
+        forward.request = (i + 1) * NODES_MAX;
+        forward.version = 2 * i + 2;
+        solo_message(solo, &forward, 0);
+        assert_non_null(solo_action(solo, ACTION_KEEP, 0));
+    }
+    solo_forget(solo);
+    solo_member(solo, 2, 3, false, 1);
+    assert_non_null(solo_action(solo, ACTION_FORGET, 1199));
+    solo_free(solo);
+}
+
+/*
+ * So many additions waited for a page that was lost that their outcomes did not fit into one step.
+ */
+static void test_loss_of_a_page_fails_all_additions_that_wait_for_it(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct message sync = solo_home_message(solo, MESSAGE_SYNC, 1, 1, 0, 1);
+
+    (void)state;
+    solo_home_has(solo, MESSAGE_WRITE, 2, 3);
+    sync.op = SYNC_FETCH_ADD;
+    sync.offset = 3 * 4096;
+    for (uint64_t i = 1; i <= 700; i++) {
+        sync.request = i * NODES_MAX;
+        solo_message(solo, &sync, 0);
+    }
+    solo_forget(solo);
+    solo_home_die(solo, 2);
+    assert_int_equal(solo_home_sent(solo, MESSAGE_SYNC_REPLY), 700);
+    assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 699)->error, DSM_EDOWN);
+    solo_free(solo);
+}
+
+/* 256 pages of 2 MiB in one answer were more messages than a step has actions. */
+static void test_request_for_large_pages_is_cut_to_a_few_megabytes(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct record record = solo_region(6, 1, 0);
+    struct message read = solo_home_message(solo, MESSAGE_READ, 1, 1, 0, 256);
+
+    (void)state;
+    record.page_size = 2u << 20;
+    record.size_bytes = UINT64_C(600) << 21;
+    solo_record(solo, &record);
+    read.region = record.id;
+    solo_message(solo, &read, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->granted, 2);
+    solo_free(solo);
+}
+
+/* A peer that raises its floor at will could queue requests without end. */
+static void test_requests_of_one_node_that_wait_are_bounded(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct message read = solo_home_message(solo, MESSAGE_READ, 1, 1, 3, 1);
+
+    (void)state;
+    solo_home_say(solo, MESSAGE_WRITE, 2, 1, 3, 1); /* not confirmed: all others wait */
+    for (uint64_t i = 1; i <= 10000; i++) {
+        read.request = i * NODES_MAX;
+        read.floor = i;
+        solo_message(solo, &read, 0);
+    }
+    assert_true(solo_counters(solo)->refused >= 10000 - 4096);
+    solo_home_say(solo, MESSAGE_READ, 3, 1, 4, 1); /* others are served */
+    assert_non_null(solo_sent(solo, MESSAGE_GRANT, 1));
+    solo_free(solo);
+}
+
+/* FORWARD of a page that leaves made a node send bytes to itself. */
+static void test_forward_never_makes_a_node_send_to_itself(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 1, .budget_bytes = 4096};
+    struct solo_page *page = solo_page_new(&config);
+    struct message message;
+
+    (void)state;
+    solo_page_have(page, 3, true, 1);
+    solo_page_have(page, 4, true, 2);
+    for (uint32_t i = 0; i < 100 && solo_sent(page->solo, MESSAGE_LEAVE, 0) == NULL; i++) {
+        solo_advance(page->solo, 10);
+    }
+    message = *solo_sent(page->solo, MESSAGE_LEAVE, 0);
+    message.kind = MESSAGE_TAKE;
+    message.from = 0;
+    message.version = 10;
+    solo_message(page->solo, &message, 0);
+    assert_non_null(solo_sent(page->solo, MESSAGE_DATA, 0));
+    solo_forget(page->solo);
+    message.kind = MESSAGE_FORWARD;
+    message.flags = FLAG_LEAVE;
+    message.requester = 1;
+    solo_message(page->solo, &message, 0);
+    assert_null(solo_sent(page->solo, MESSAGE_DATA, 0));
+    assert_int_equal(solo_counters(page->solo)->refused, 1);
+    solo_page_free(page);
+}
+
+/* Any member could give the home bytes of a page that nobody had asked for. */
+static void test_bytes_of_a_leaving_page_are_taken_only_when_asked_for(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct message data = solo_home_message(solo, MESSAGE_DATA, 2, 7, 3, 1);
+
+    (void)state;
+    solo_home_has(solo, MESSAGE_WRITE, 1, 3);
+    solo_forget(solo);
+    data.flags = FLAG_LEAVE;
+    data.version = 1000;
+    solo_message(solo, &data, 1);
+    assert_null(solo_action(solo, ACTION_FILL, 0));
+    solo_free(solo);
+}
+
+/* A region with pages of no bytes divided by zero. */
+static void test_record_that_breaks_the_rules_is_not_taken(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct record record = solo_region(9, 16, 0);
+
+    (void)state;
+    record.page_size = 0;
+    solo_record(solo, &record);
+    assert_null(node_record(solo->node, record.id));
+    record.page_size = 4096;
+    record.homes = 0;
+    solo_record(solo, &record);
+    assert_null(node_record(solo->node, record.id));
+    record.homes = 1;
+    solo_record(solo, &record);
+    assert_non_null(node_record(solo->node, record.id));
+    solo_free(solo);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_writer_of_the_first_part_is_let_go_when_the_grant_comes_between),
+        cmocka_unit_test(test_refused_request_is_not_granted_later),
+        cmocka_unit_test(test_admitted_request_is_not_refused_when_it_comes_again),
+        cmocka_unit_test(test_death_of_who_was_given_a_thousand_pages_is_survived),
+        cmocka_unit_test(test_loss_of_a_page_fails_all_additions_that_wait_for_it),
+        cmocka_unit_test(test_request_for_large_pages_is_cut_to_a_few_megabytes),
+        cmocka_unit_test(test_requests_of_one_node_that_wait_are_bounded),
+        cmocka_unit_test(test_forward_never_makes_a_node_send_to_itself),
+        cmocka_unit_test(test_bytes_of_a_leaving_page_are_taken_only_when_asked_for),
+        cmocka_unit_test(test_record_that_breaks_the_rules_is_not_taken),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
