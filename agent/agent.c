@@ -11,7 +11,10 @@
 #include "agent/admin.h"
 #include "dsm.h"
 
-/** So long a stop waits for pages to reach their homes, and then for the others to have read the BYE. */
+/**
+ * So long a stop waits for pages to reach their homes, and then for the others to have read the
+ * BYE.
+ */
 #define RETIRE_MS 5000u
 #define PART_MS 1500u
 

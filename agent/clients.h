@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Local programs: a SOCK_SEQPACKET Unix socket, one packet a request or reply (net/codec.h), descriptors
- * beside them (SCM_RIGHTS), the caller's identity from the kernel (SO_PEERCRED, SO_PEERGROUPS).
+ * Local programs: a SOCK_SEQPACKET Unix socket, one packet a request or reply (net/codec.h),
+ * descriptors beside them (SCM_RIGHTS), the caller's identity from the kernel (SO_PEERCRED,
+ * SO_PEERGROUPS).
  */
 #ifndef DSM_AGENT_CLIENTS_H
 #define DSM_AGENT_CLIENTS_H

@@ -2,13 +2,13 @@
 /**
  * Frames: the node's copies of pages. One memfd per region, one userfaultfd per mapping of a local
  * program. This file knows the kernel's rules (KERNEL.md: variant A2, rules 1 to 12) and nothing of
- * the protocol: it does what the core's actions say, in their order. The agent looks at no page by a
- * mapping: a page that no program maps is put in through an inaccessible one (frames_fill.c).
+ * the protocol: it does what the core's actions say, in their order. The agent looks at no page by
+ * a mapping: a page that no program maps is put in through an inaccessible one (frames_fill.c).
  *
  * Invariants
- *   F1 every map that is attached has the write-protect bit or marker on each page of its range that is
- *      present, but for pages that frames_fill(write) or frames_allow() gave to it since the last
- *      frames_protect()
+ *   F1 every map that is attached has the write-protect bit or marker on each page of its range
+ *      that is present, but for pages that frames_fill(write) or frames_allow() gave to it since
+ *      the last frames_protect()
  *   F2 a page is punched only after frames_protect() of it
  *   F3 EEXIST, EAGAIN, ENOENT and ESRCH are normal outcomes of an ioctl on a client's userfaultfd
  * All pages and counts are region pages (page_size bytes), not hardware pages.
@@ -25,7 +25,10 @@ struct frames;
 /** Whom to tell. */
 struct frames_events {
     void *context;
-    /** A thread of the program behind `map` is blocked at region page `page`; a hint, may be stale. */
+    /**
+     * A thread of the program behind `map` is blocked at region page `page`; a hint, may be
+     * stale.
+     */
     void (*on_fault)(void *context, map_id map, uint64_t page, bool write);
 };
 
@@ -70,14 +73,17 @@ void frames_map_gone(struct frames *frames, map_id map);
 /**
  * Put bytes into absent pages (ACTION_FILL).
  *
- * @map   through which; 0, gone or not covering the page: through another one, or pwrite without any
+ * @map   through which; 0, gone or not covering the page: through another one, or pwrite without
+ * any
  * @bytes count pages, any alignment, borrowed; NULL: zeros
  */
 void frames_fill(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map,
                  bool write, const uint8_t *bytes);
 /** ACTION_ALLOW, ACTION_WAKE, ACTION_PROTECT, ACTION_DROP, ACTION_POISON. */
-void frames_allow(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map);
-void frames_wake(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map);
+void frames_allow(struct frames *frames, region_id region, uint64_t page, uint32_t count,
+                  map_id map);
+void frames_wake(struct frames *frames, region_id region, uint64_t page, uint32_t count,
+                 map_id map);
 void frames_protect(struct frames *frames, region_id region, uint64_t page, uint32_t count);
 void frames_drop(struct frames *frames, region_id region, uint64_t page, uint32_t count);
 void frames_poison(struct frames *frames, region_id region, uint64_t page, uint32_t count);
@@ -92,8 +98,8 @@ const uint8_t *frames_kept(const struct frames *frames, uint32_t keep, size_t *l
 /** ACTION_FORGET. */
 void frames_forget(struct frames *frames, uint32_t keep);
 /**
- * ACTION_ATOMIC: SYNC_FETCH_ADD or SYNC_COMPARE_SWAP on 8 bytes at a byte offset of the region, of a
- * page that is present and write-protected in every map; native byte order.
+ * ACTION_ATOMIC: SYNC_FETCH_ADD or SYNC_COMPARE_SWAP on 8 bytes at a byte offset of the region, of
+ * a page that is present and write-protected in every map; native byte order.
  *
  * @old the value before. Errors: DSM_ESYS.
  */

@@ -24,7 +24,10 @@ void local_socket_close(const char *path, int fd, int lock);
  * Errors: DSM_ESYS, DSM_ENOMEM
  */
 int local_socket_credential(int fd, struct credential *credential);
-/** A pidfd of the process that connected, which the caller closes; -1 when the kernel cannot tell. */
+/**
+ * A pidfd of the process that connected, which the caller closes; -1 when the kernel cannot
+ * tell.
+ */
 int local_socket_process(int fd);
 
 #endif

@@ -43,7 +43,8 @@ static uint64_t peer_due_ms(const struct peers *peers, const struct peer *peer)
 static bool member_is_wanted(const struct peers *peers, uint32_t node)
 {
     const struct member *member = &peers->members[node];
-    return !peers->is_parting && member->is_known && member->is_alive && peers->self != NODE_NONE && peers->self > node &&
+    return !peers->is_parting && member->is_known && member->is_alive &&
+           peers->self != NODE_NONE && peers->self > node &&
            member->peer == NULL && member->target.peer == NULL &&
            !(peers->has_kept && (strcmp(member->name, peers->kept_name) == 0 ||
                                  strcmp(member->target.address, peers->kept.address) == 0));
@@ -51,7 +52,8 @@ static bool member_is_wanted(const struct peers *peers, uint32_t node)
 
 static bool kept_is_wanted(const struct peers *peers)
 {
-    return !peers->is_parting && peers->has_kept && peers->kept.peer == NULL && peers_kept(peers) == NULL;
+    return !peers->is_parting && peers->has_kept && peers->kept.peer == NULL &&
+           peers_kept(peers) == NULL;
 }
 
 static uint64_t peers_due_ms(const struct peers *peers)

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Set up and pass the tests: installs what they need (Debian 12, root), builds, runs every test twice,
-# plain and under ASAN and UBSAN, fuzzes, runs the quick start, and ends with "N passed, N failed".
+# Set up and pass the tests: installs what they need (Debian 12, root), builds, runs every test
+# twice, plain and under ASAN and UBSAN, fuzzes, runs the quick start, and ends with "N passed, N
+# failed".
 #
 #   deploy/test.sh [--quick]     --quick: neither sanitizers nor fuzzing
 set -euo pipefail

@@ -4,9 +4,10 @@
 
     count.py NAME=LOG.json ... NAME=passed|failed ...
 
-LOG.json is meson's (one JSON object a line). A cmocka program counts as its cases, as its own last lines
-say; a runner that ends with `N passed, N failed` likewise; anything else is one case. A program that
-died, or said nothing of its cases, is a failure: no log can be read as fewer failures than there are.
+LOG.json is meson's (one JSON object a line). A cmocka program counts as its cases, as its own last
+lines say; a runner that ends with `N passed, N failed` likewise; anything else is one case. A
+program that died, or said nothing of its cases, is a failure: no log can be read as fewer
+failures than there are.
 """
 
 import json

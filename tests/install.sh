@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs into an empty directory, then compiles README's example against that with pkg-config alone.
+# Installs into an empty directory, then compiles README's example against that with pkg-config
+# alone.
 #
 #   tests/install.sh BUILD_DIR
 set -eu

@@ -143,7 +143,8 @@ enum action_kind {
     ACTION_POISON,       /* region, page, count, node, error: touching it is SIGBUS from now on */
     ACTION_ATOMIC,       /* region, message: read and change 8 bytes at message.offset as its op,
                             value and operand say; every map is protected and this node owns the
-                            page. Then step ATOMIC_DONE with message.requester, message.request, old value. */
+                            page. Then step ATOMIC_DONE with message.requester,
+                            message.request, old value. */
     ACTION_REGION_OPEN,  /* region, size_bytes, page_size: make its frames' memory (or grow it) */
     ACTION_REGION_CLOSE, /* region: every page is gone, free it */
     ACTION_MAP_GONE,     /* region, map: forget the mapping, close its userfaultfd */

@@ -6,7 +6,7 @@
  *   absent ----------------> want-read ------------------------------------------> read
  *      |  fault: WRITE                    DATA and, if announced, GRANT: CONFIRM      |
  *      +------------------> want-write ----------------------------------> write      | fault:
- *      WRITE ^                        ^  ^                                        |         |
+ *      ^                        ^  ^                                        |         | WRITE
  *      |   INVALIDATE (copy     |  +--------- read, upgrade under way <-----|---------+
  *      |   goes, request stays) |                                           |
  *      +--- INVALIDATE, or FORWARD for a writer (bytes are kept aside) <----+--> FORWARD for a

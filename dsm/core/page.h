@@ -72,14 +72,23 @@ struct kept {
     uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
 };
 
+/** Demanded pages that came last: each stays until its thread had time to touch it. */
+#define RECENT_PAGES 32u
+
+struct recent_page {
+    region_id region;
+    uint64_t page;
+    uint64_t granted_ms;
+};
+
 struct pages {
     struct context *context;
     struct directory directory; /* struct page */
     struct pool requests, waiters, kept_pool;
     struct list by_id[REQUEST_BUCKETS];
-    struct list kept;   /* struct kept, by asked_ms */
-    struct list doomed; /* struct kept: to be forgotten one by one */
-    struct list retry; /* struct waiter: faults to look at again */
+    struct list kept;    /* struct kept, by asked_ms */
+    struct list doomed;  /* struct kept: to be forgotten one by one */
+    struct list retry;   /* struct waiter: faults to look at again */
     struct list blocked; /* struct waiter: no room in the window to the home */
     uint64_t resident_bytes;
     uint32_t next_keep;
@@ -89,6 +98,8 @@ struct pages {
     uint32_t clock_idle;   /* buckets since it let something go */
     uint64_t clock_ms;     /* when it last passed a page that was used */
     bool is_retiring;      /* everything is to go */
+    uint32_t next_recent;
+    struct recent_page recent[RECENT_PAGES];
 };
 
 void pages_init(struct pages *pages, struct context *context);
@@ -127,6 +138,8 @@ uint64_t pages_deadline(const struct pages *pages);
 void pages_retire(struct pages *pages);
 /** Has all of it arrived? */
 bool pages_is_retired(const struct pages *pages);
+/** The page that was asked for first has come: it is not evicted at once. */
+void pages_note_recent(struct pages *pages, const struct page_request *request);
 /** When the eviction clock begins its next round, UINT64_MAX when it does not rest. */
 uint64_t pages_next_round_ms(const struct pages *pages);
 /** A member died. */

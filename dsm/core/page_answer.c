@@ -100,10 +100,10 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
     bool write = request->kind == REQUEST_WRITE;
 
     for (uint32_t i = 0; i < request->granted; i++) {
-        page_grant(pages, request->region,
-                   page_get(pages, request->region, request->page + i),
+        page_grant(pages, request->region, page_get(pages, request->region, request->page + i),
                    write ? PAGE_WRITE : PAGE_READ, request->version);
     }
+    pages_note_recent(pages, request);
     if (!write || request->out.home != pages->context->config.self) {
         pages->clock_idle = 0; /* there is something again that may be let go */
     }
@@ -117,8 +117,8 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
 static bool request_matches(const struct page_request *request, const struct message *message)
 {
     return request->kind != REQUEST_LEAVE &&
-           region_id_equal(request->region->record.id, message->region) &&
-           message->granted > 0 && message->granted <= request->count &&
+           region_id_equal(request->region->record.id, message->region) && message->granted > 0 &&
+           message->granted <= request->count &&
            (request->granted == 0 || request->granted == message->granted);
 }
 
@@ -138,8 +138,8 @@ static void take_over(struct pages *pages, const struct message *message)
     if (page->version < message->version && page->state != PAGE_WRITE) {
         region_open(pages->context, region);
         if (page->state != PAGE_READ) {
-            struct action *action = context_act_range(pages->context, ACTION_FILL,
-                                                      message->region, message->page, 1);
+            struct action *action =
+                context_act_range(pages->context, ACTION_FILL, message->region, message->page, 1);
 
             action->source = BYTES_PAYLOAD;
             action->map = list_is_empty(&region->maps)
@@ -299,8 +299,8 @@ void pages_on_lost(struct pages *pages, const struct message *message)
     uint32_t granted, dropped;
 
     if (request == NULL || request->kind == REQUEST_LEAVE ||
-        !region_id_equal(request->region->record.id, message->region) ||
-        message->granted == 0 || message->granted > request->count) {
+        !region_id_equal(request->region->record.id, message->region) || message->granted == 0 ||
+        message->granted > request->count) {
         return;
     }
     if (message->error != DSM_EDOWN) {

@@ -14,8 +14,10 @@
 /** Pages that one item of work lets go, and buckets of the directory that it looks at. */
 #define EVICT_PAGES 8u
 #define EVICT_BUCKETS 8u
-/** A page that was granted stays for so long at least, but on a node that retires. */
+/** A page that was granted stays for so long at least, but on a node that retires, ... */
 #define GRACE_MS 20u
+/** ... and on one that is further above its budget: there only what was demanded last stays. */
+#define GRACE_BYTES (128u << 10)
 
 /* Clean copies that are neighbours are dropped by one pair of actions. */
 struct drop_run {
@@ -50,6 +52,28 @@ static void drop_copy(struct pages *pages, struct drop_run *run, struct region *
     page_forget(pages, region, page);
 }
 
+void pages_note_recent(struct pages *pages, const struct page_request *request)
+{
+    struct recent_page *recent = &pages->recent[pages->next_recent++ % RECENT_PAGES];
+
+    recent->region = request->region->record.id;
+    recent->page = request->page;
+    recent->granted_ms = pages->context->now_ms;
+}
+
+static bool is_recent(const struct pages *pages, const struct region *region, uint64_t number)
+{
+    for (uint32_t i = 0; i < RECENT_PAGES; i++) {
+        const struct recent_page *recent = &pages->recent[i];
+
+        if (recent->page == number && region_id_equal(recent->region, region->record.id) &&
+            pages->context->now_ms < recent->granted_ms + GRACE_MS) {
+            return !pages->is_retiring;
+        }
+    }
+    return false;
+}
+
 /* Let a page go if it may; how many of the item's EVICT_PAGES that costs. */
 static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct region *region,
                            uint64_t number, struct page *page)
@@ -63,6 +87,9 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
     if (page->used && !pages->is_retiring) {
         page->used = 0;
         pages->clock_ms = context->now_ms;
+        return 0;
+    }
+    if (is_recent(pages, region, number)) {
         return 0;
     }
     if (!page->owner) {
@@ -137,8 +164,9 @@ bool pages_is_retired(const struct pages *pages)
 
 uint64_t pages_next_round_ms(const struct pages *pages)
 {
+    uint64_t bound = pages->context->config.budget_bytes + pages->leaving_bytes + GRACE_BYTES;
     bool rests = pages->clock_bucket == 0 && !pages->is_retiring && is_over_budget(pages) &&
-                 pages->clock_idle < 2 * DIRECTORY_BUCKETS;
+                 pages->clock_idle < 2 * DIRECTORY_BUCKETS && pages->resident_bytes <= bound;
 
     return rests && pages->clock_ms != 0 ? pages->clock_ms + GRACE_MS : UINT64_MAX;
 }

@@ -7,13 +7,16 @@
  *
  * Caveats
  *   fork        Mappings are not inherited (MADV_DONTFORK): a child that touches one gets SIGSEGV.
- *               A session belongs to the process that made it; the child calls dsm_connect() itself.
+ *               A session belongs to the process that made it; the child calls dsm_connect()
+ *               itself.
  *   system      read(2), write(2), send(2) and the like may be given region memory. What pins pages
- *   calls       may not: io_uring fixed buffers, O_DIRECT, RDMA and vfio bypass the protocol and lose
+ *   calls       may not: io_uring fixed buffers, O_DIRECT, RDMA and vfio bypass the protocol and
+ *   lose
  *               writes. So do mremap, madvise(MADV_REMOVE) and munmap of a part of a mapping.
  *   signals     A load or store may block for as long as a page takes to come. A handler that
  *               touches region memory may block too. No dsm_ function may be called from a handler.
- *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables on
+ *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables
+ *   on
  *               one page that two nodes write make that page travel. Correct, but slow.
  *   lost owner  When the only copy of a page dies with its node, touching it gives SIGBUS, and the
  *               agent logs region, page, node and cause. Never an old copy, never zeros.
@@ -24,7 +27,8 @@
  *   threads     Every function may be called from any thread. A handle must not be closed while
  *               another thread is using it.
  *
- * Consistency  Loads and stores of all programs on all nodes are sequentially consistent per region,
+ * Consistency  Loads and stores of all programs on all nodes are sequentially consistent per
+ * region,
  *              so C11 atomics and lock-free code work between machines as they do on one.
  *
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
@@ -42,7 +46,7 @@
 extern "C" {
 #endif
 
-/** Every error of every level: name, value, text. The values travel on the wire and never change. */
+/** Every error of every level: name, value, text. The values travel and never change. */
 #define DSM_ERRORS(X)                                                                              \
     X(DSM_EINVAL, -1, "invalid argument")                                                          \
     X(DSM_ENAME, -2, "a name must start with '/', hold no other '/', and have 2 to 255 bytes")     \
@@ -117,7 +121,10 @@ struct dsm_shm_stat {
     uint32_t slot, generation; /* the region's id */
 };
 
-/** Counters of this node's agent since it started. One name each; also the keys of `dsmctl stats`. */
+/**
+ * Counters of this node's agent since it started. One name each; also the keys of `dsmctl
+ * stats`.
+ */
 #define DSM_COUNTERS(X)                                                                            \
     X(faults)             /* page faults of local programs answered */                             \
     X(faults_remote)      /* of them, those that asked a home for a page */                        \
@@ -184,7 +191,8 @@ int dsm_connect(const char *socket_path, struct dsm **dsm);
 void dsm_disconnect(struct dsm *dsm);
 
 /**
- * A sentence on the most recent failure of this session, by any thread: names the thing, says what to do.
+ * A sentence on the most recent failure of this session, by any thread: names the thing, says what
+ * to do.
  *
  * @text       written, always terminated
  * @size_bytes of text, at least 1
@@ -291,7 +299,8 @@ int dsm_shm_unmap(struct dsm *dsm, void *mapped);
 int dsm_shm_close(struct dsm_region *region);
 
 /**
- * Remove a region's name at once. Its storage goes when the last program on the last node unmaps it.
+ * Remove a region's name at once. Its storage goes when the last program on the last node unmaps
+ * it.
  *
  * Errors: DSM_ENAME, DSM_ENOENT, DSM_EACCES (neither owner nor root), DSM_EKEEPER, DSM_ETIMEDOUT,
  *         DSM_ENOAGENT
@@ -309,7 +318,8 @@ int dsm_shm_unlink(struct dsm *dsm, const char *name);
  * Errors: DSM_ERANGE  [offset, offset + len_bytes) leaves the region; nothing was read
  *         DSM_EDOWN   an owner was lost; the bytes before that page were read
  *         DSM_ESTALE, DSM_ENOMEM, DSM_ENOAGENT
- * Blocks until each touched page is here. No signal is raised for a lost page. Source: Mach vm_read.
+ * Blocks until each touched page is here. No signal is raised for a lost page. Source: Mach
+ * vm_read.
  */
 int dsm_vm_read(struct dsm_region *region, uint64_t offset, void *to, size_t len_bytes);
 
@@ -324,7 +334,8 @@ int dsm_vm_read(struct dsm_region *region, uint64_t offset, void *to, size_t len
  *         DSM_EACCES  the handle was opened O_RDONLY
  *         DSM_EDOWN   an owner was lost; the bytes before that page are written
  *         DSM_ESTALE, DSM_ENOMEM, DSM_ENOAGENT
- * Blocks until each touched page has been owned here. Source: Mach vm_write; page order is ascending.
+ * Blocks until each touched page has been owned here. Source: Mach vm_write; page order is
+ * ascending.
  */
 int dsm_vm_write(struct dsm_region *region, uint64_t offset, const void *from, size_t len_bytes);
 
@@ -345,7 +356,8 @@ int dsm_sem_open(struct dsm *dsm, const char *name, int oflag, mode_t mode, uint
                  struct dsm_sem **sem);
 
 /**
- * Lower the semaphore by one, waiting until that is possible. Waiters are served in order of arrival.
+ * Lower the semaphore by one, waiting until that is possible. Waiters are served in order of
+ * arrival.
  *
  * @timeout_ms 0 to try once, DSM_FOREVER to wait without end
  *
@@ -392,7 +404,8 @@ int dsm_sem_unlink(struct dsm *dsm, const char *name);
  * @offset     bytes, less than the region's size
  * @timeout_ms 0 to try once, DSM_FOREVER to wait without end
  *
- * Errors: DSM_EOWNERDEAD the holder died: the mutex IS held by the caller, who should check the data
+ * Errors: DSM_EOWNERDEAD the holder died: the mutex IS held by the caller, who should check the
+ * data
  *         DSM_ETIMEDOUT  (DSM_EAGAIN when timeout_ms is 0) not taken
  *         DSM_ERANGE, DSM_EACCES (handle opened O_RDONLY), DSM_EDOWN, DSM_ESTALE, DSM_ENOAGENT
  * Waiters are served in order of arrival. Not recursive: a second lock by the holder waits.
@@ -430,14 +443,15 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
  * @delta  added, modulo 2^64
  * @old    the value before, written on success; may be NULL
  *
- * Errors: DSM_EINVAL misaligned; DSM_ERANGE; DSM_EACCES; DSM_EDOWN; DSM_ESTALE; DSM_ETIMEDOUT; DSM_ENOAGENT
- * Done at the page's home: many nodes adding make no page travel. A node that adds alone is faster
- * with C11 atomics on its mapping.
+ * Errors: DSM_EINVAL misaligned; DSM_ERANGE; DSM_EACCES; DSM_EDOWN; DSM_ESTALE; DSM_ETIMEDOUT;
+ * DSM_ENOAGENT Done at the page's home: many nodes adding make no page travel. A node that adds
+ * alone is faster with C11 atomics on its mapping.
  */
 int dsm_fetch_add(struct dsm_region *region, uint64_t offset, uint64_t delta, uint64_t *old);
 
 /**
- * Replace a 64-bit integer of the region if it has the expected value, atomically as dsm_fetch_add().
+ * Replace a 64-bit integer of the region if it has the expected value, atomically as
+ * dsm_fetch_add().
  *
  * @expected the value that it must have
  * @desired  the value that it gets then
