@@ -27,6 +27,7 @@
 
 /** A run of sequential faults: where it goes on, how long the last request was. */
 struct stream {
+    uint64_t page; /* of the last fault */
     uint64_t next_page;
     uint64_t used_ms;
     uint32_t pages;

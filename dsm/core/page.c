@@ -182,34 +182,6 @@ void pages_resend(struct pages *pages, struct page_request *request)
 
 /* --- faults --- */
 
-/* How many pages to ask for at once: a run of sequential faults makes it four times longer. */
-static uint32_t read_ahead(struct pages *pages, struct region *region, uint64_t page)
-{
-    uint32_t longest = pages->context->config.read_ahead_pages;
-    uint32_t range_max = region_range_max(region);
-    struct stream *oldest = &region->streams[0];
-
-    longest = longest < range_max ? longest : range_max;
-    for (uint32_t i = 0; i < STREAMS; i++) {
-        struct stream *stream = &region->streams[i];
-
-        if (stream->pages > 0 && page <= stream->next_page &&
-            page + stream->pages > stream->next_page) {
-            stream->pages = stream->pages * 4 < longest ? stream->pages * 4 : longest;
-            stream->next_page = page + stream->pages;
-            stream->used_ms = pages->context->now_ms;
-            return stream->pages;
-        }
-        if (stream->used_ms < oldest->used_ms) {
-            oldest = stream;
-        }
-    }
-    oldest->next_page = page + 1;
-    oldest->pages = 1;
-    oldest->used_ms = pages->context->now_ms;
-    return 1;
-}
-
 void page_poison(struct pages *pages, const struct region *region, uint64_t page,
                        uint32_t count, uint32_t node, int32_t error)
 {
@@ -300,17 +272,8 @@ static struct page_request *ask(struct pages *pages, const struct waiter *waiter
     uint32_t count = 1;
 
     if (page->state == PAGE_ABSENT && waiter->map != 0) {
-        uint32_t wanted = region_same_home(region, waiter->page,
-                                           read_ahead(pages, region, waiter->page));
-
-        while (count < wanted) {
-            const struct page *next = page_get(pages, region, waiter->page + count);
-
-            if (next->state != PAGE_ABSENT || next->request != NULL) { /* P4 */
-                break;
-            }
-            count++;
-        }
+        count = pages_stream(pages, region, waiter->page, waiter->map, waiter->write);
+        count = pages_free_run(pages, region, waiter->page, count);
     }
     pages->context->counters.faults_remote += waiter->map != 0;
     return request_open(pages, region, waiter->page, count,

@@ -56,6 +56,7 @@ struct page_request {
     uint8_t kind; /* enum request_kind */
     bool needs_grant;
     bool has_grant;
+    map_id map; /* to fill through when no thread waits */
     struct list waiters;
 };
 
@@ -70,6 +71,16 @@ struct kept {
     uint32_t count;
     uint32_t number;
     uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
+};
+
+/** Streams that are read ahead at the same time. */
+#define AHEAD_STREAMS 8u
+
+/** Pages [page, end) of a stream that are still to be asked for. */
+struct ahead {
+    region_id region;
+    map_id map;
+    uint64_t page, end;
 };
 
 /** Demanded pages that came last: each stays until its thread had time to touch it. */
@@ -98,6 +109,8 @@ struct pages {
     uint32_t clock_idle;   /* buckets since it let something go */
     uint64_t clock_ms;     /* when it last passed a page that was used */
     bool is_retiring;      /* everything is to go */
+    uint32_t next_ahead;
+    struct ahead ahead[AHEAD_STREAMS];
     uint32_t next_recent;
     struct recent_page recent[RECENT_PAGES];
 };
@@ -138,6 +151,14 @@ uint64_t pages_deadline(const struct pages *pages);
 void pages_retire(struct pages *pages);
 /** Has all of it arrived? */
 bool pages_is_retired(const struct pages *pages);
+/** Ask for one range ahead of a stream; false: nothing is to be read ahead (page_ahead.c). */
+bool pages_read_ahead(struct pages *pages);
+/** A fault at this page: how many pages to ask for at once, by the stream that it belongs to. */
+uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page, map_id map,
+                      bool write);
+/** Pages from `page` on, count_max at most, of one home, absent and wanted by nobody (P4). */
+uint32_t pages_free_run(struct pages *pages, const struct region *region, uint64_t page,
+                        uint32_t count_max);
 /** The page that was asked for first has come: it is not evicted at once. */
 void pages_note_recent(struct pages *pages, const struct page_request *request);
 /** When the eviction clock begins its next round, UINT64_MAX when it does not rest. */

@@ -41,6 +41,9 @@ static map_id filling_map(const struct pages *pages, const struct page_request *
             return waiter->map;
         }
     }
+    if (request->map != 0 && context_map(pages->context, request->map) != NULL) {
+        return request->map;
+    }
     return list_is_empty(maps) ? 0 : list_object(maps->next, struct map, by_region)->id;
 }
 

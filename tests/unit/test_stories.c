@@ -214,10 +214,14 @@ static void test_sequential_reads_ask_for_ranges(void **state)
     for (uint64_t page = 0; page < 32; page++) {
         assert_int_equal(cluster_read(story.cluster, 1, story.map[1], page), page + 1);
     }
+    /* From the longest range on, those behind it are asked for at once; zeros need no bytes. */
     expect(&story, "1>0 READ 0+1\n0>1 DATA 0+1\n1>0 CONFIRM 0+1\n"
                    "1>0 READ 1+4\n0>1 DATA 1+4\n1>0 CONFIRM 1+4\n"
-                   "1>0 READ 5+16\n0>1 DATA 5+16\n1>0 CONFIRM 5+16\n"
-                   "1>0 READ 21+16\n0>1 DATA 21+16\n1>0 CONFIRM 21+16\n");
+                   "1>0 READ 5+16\n1>0 READ 21+16\n1>0 READ 37+16\n1>0 READ 53+11\n"
+                   "0>1 DATA 5+16\n1>0 CONFIRM 5+16\n"
+                   "0>1 DATA 21+16\n1>0 CONFIRM 21+16\n"
+                   "0>1 GRANT 37+16\n1>0 CONFIRM 37+16\n"
+                   "0>1 GRANT 53+11\n1>0 CONFIRM 53+11\n");
     end(&story);
 }
 
