@@ -13,8 +13,7 @@
 /** Conflicts in a row before a call gives up. */
 #define TRIES_MAX 1000u
 
-void catalog_init(struct catalog_view *view, struct context *context,
-                  struct clients_table *clients)
+void catalog_init(struct catalog_view *view, struct context *context, struct clients_table *clients)
 {
     view->context = context;
     view->clients = clients;
@@ -180,8 +179,8 @@ static void grant_handle(struct catalog_view *view, struct ticket *ticket, struc
         catalog_leave(view, region);
         return;
     }
-    handle = handle_add(view->clients, client, region,
-                        RIGHTS_READ | (write ? (uint32_t)RIGHTS_WRITE : 0));
+    handle = client_handle_add(view->clients, client, region,
+                               RIGHTS_READ | (write ? (uint32_t)RIGHTS_WRITE : 0));
     reply.handle = handle->number;
     reply.region = region->record.id;
     reply.size_bytes = region->record.size_bytes;

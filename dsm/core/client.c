@@ -50,8 +50,8 @@ struct client *client_get(struct clients_table *table, client_id id)
 
 /* --- handles --- */
 
-struct handle *handle_find(const struct clients_table *table, const struct client *client,
-                           uint64_t number)
+struct handle *client_handle_find(const struct clients_table *table, const struct client *client,
+                                  uint64_t number)
 {
     const struct list *bucket = &table->handles_by_number[number % CLIENT_BUCKETS];
 
@@ -65,8 +65,8 @@ struct handle *handle_find(const struct clients_table *table, const struct clien
     return NULL;
 }
 
-struct handle *handle_add(struct clients_table *table, struct client *client,
-                          struct region *region, uint32_t rights)
+struct handle *client_handle_add(struct clients_table *table, struct client *client,
+                                 struct region *region, uint32_t rights)
 {
     struct handle *handle = pool_get(&table->handles);
 
@@ -80,7 +80,7 @@ struct handle *handle_add(struct clients_table *table, struct client *client,
     return handle;
 }
 
-struct region *handle_remove(struct clients_table *table, struct handle *handle)
+struct region *client_handle_remove(struct clients_table *table, struct handle *handle)
 {
     struct region *region = handle->region;
 

@@ -45,12 +45,12 @@ struct client *client_get(struct clients_table *table, client_id id);
 /** The client, NULL when it is unknown or dying. */
 struct client *client_find(const struct clients_table *table, client_id id);
 /** A client's handle of this number, NULL for a stale one. */
-struct handle *handle_find(const struct clients_table *table, const struct client *client,
-                           uint64_t number);
-struct handle *handle_add(struct clients_table *table, struct client *client,
-                          struct region *region, uint32_t rights);
+struct handle *client_handle_find(const struct clients_table *table, const struct client *client,
+                                  uint64_t number);
+struct handle *client_handle_add(struct clients_table *table, struct client *client,
+                                 struct region *region, uint32_t rights);
 /** Returns the region that has one reference less, NULL when it was gone. */
-struct region *handle_remove(struct clients_table *table, struct handle *handle);
+struct region *client_handle_remove(struct clients_table *table, struct handle *handle);
 struct map *map_add(struct clients_table *table, struct client *client, struct region *region,
                     uint64_t page, uint64_t count, bool may_write);
 /** A client's mapping, NULL for a stale one. */

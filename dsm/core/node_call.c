@@ -50,9 +50,9 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
         return;
     }
     region_open(&node->context, region);
-    map = map_add(&node->clients, client, region, call->offset / page_size,
-                  (call->size_bytes + page_size - 1) / page_size,
-                  (call->rights & RIGHTS_WRITE) != 0);
+    map =
+        map_add(&node->clients, client, region, call->offset / page_size,
+                (call->size_bytes + page_size - 1) / page_size, (call->rights & RIGHTS_WRITE) != 0);
     reply.map = map->id;
     reply.region = region->record.id;
     reply.size_bytes = map->count * page_size;
@@ -87,7 +87,7 @@ static void drop_ref(struct node *node, struct region *region)
 static void on_handle_call(struct node *node, struct client *client, uint64_t number,
                            const struct call *call)
 {
-    struct handle *handle = handle_find(&node->clients, client, call->handle);
+    struct handle *handle = client_handle_find(&node->clients, client, call->handle);
     struct reply done = {.node = NODE_NONE};
 
     if (handle == NULL || (handle->region == NULL && call->kind != CALL_CLOSE)) {
@@ -96,7 +96,7 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
     }
     switch (call->kind) {
     case CALL_CLOSE:
-        drop_ref(node, handle_remove(&node->clients, handle));
+        drop_ref(node, client_handle_remove(&node->clients, handle));
         client_reply(&node->context, client->id, number, &done);
         break;
     case CALL_STAT:
@@ -175,13 +175,13 @@ bool node_reap_client(struct node *node)
     }
     client = list_object(node->clients.dying.next, struct client, place);
     if (!list_is_empty(&client->maps)) {
-        drop_ref(node, map_remove(&node->clients,
-                                  list_object(client->maps.next, struct map, by_client)));
+        drop_ref(node,
+                 map_remove(&node->clients, list_object(client->maps.next, struct map, by_client)));
     } else if (calls_reap(&node->calls, client)) {
         return true;
     } else if (!list_is_empty(&client->handles)) {
-        drop_ref(node, handle_remove(&node->clients, list_object(client->handles.next,
-                                                                 struct handle, by_client)));
+        drop_ref(node, client_handle_remove(&node->clients, list_object(client->handles.next,
+                                                                        struct handle, by_client)));
     } else {
         list_remove(&client->place);
         pool_put(&node->clients.clients, client);

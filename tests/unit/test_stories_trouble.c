@@ -15,7 +15,15 @@ struct story {
     struct cluster *cluster;
     uint64_t handle[4];
     map_id map[4];
+    uint64_t counted; /* messages before the story */
 };
+
+/* What happens from here on is the story. */
+static void begin_counting(struct story *story)
+{
+    cluster_take_log(story->cluster);
+    story->counted = cluster_messages(story->cluster);
+}
 
 /* Four nodes, each with one program (client 1) that has mapped a region of 64 pages of node 0. */
 static struct story begin(void)
@@ -29,8 +37,14 @@ static struct story begin(void)
         story.map[i] = cluster_map(story.cluster, i, 1, story.handle[i]);
         assert_true(story.map[i] != 0);
     }
-    cluster_take_log(story.cluster);
+    begin_counting(&story);
     return story;
+}
+
+/* Since then so many messages were sent, repetitions and lost ones included. */
+static void expect_count(struct story *story, uint64_t count)
+{
+    assert_int_equal(cluster_messages(story->cluster) - story->counted, count);
 }
 
 static void end(struct story *story)
@@ -49,7 +63,7 @@ static void give_to(struct story *story, uint32_t node, uint64_t page, uint64_t 
 {
     cluster_write(story->cluster, node, story->map[node], page, value);
     cluster_run(story->cluster);
-    cluster_take_log(story->cluster);
+    begin_counting(story);
 }
 
 static bool touch(struct story *story, uint32_t node, uint64_t page, bool write, uint64_t *value)
@@ -73,6 +87,7 @@ static void test_lost_request_is_sent_again(void **state)
     expect(&story, "1>0 READ 5+1\n0>1 DATA 5+1\n1>0 CONFIRM 5+1\n");
     assert_true(touch(&story, 1, 5, false, &value));
     assert_int_equal(value, 7);
+    expect_count(&story, 4);
     end(&story);
 }
 
@@ -110,6 +125,7 @@ static void test_lost_confirm_is_asked_for_again(void **state)
     cluster_take_log(story.cluster);
     cluster_advance(story.cluster, 1000);
     expect(&story, "0>1 DATA 5+1\n1>0 CONFIRM 5+1\n");
+    expect_count(&story, 5); /* READ, DATA twice, CONFIRM twice */
     end(&story);
 }
 
@@ -121,7 +137,7 @@ static void test_repeated_messages_change_nothing(void **state)
     (void)state;
     give_to(&story, 1, 5, 2);
     cluster_read(story.cluster, 3, story.map[3], 5);
-    cluster_take_log(story.cluster);
+    begin_counting(&story);
     assert_false(touch(&story, 2, 5, true, &value));
     for (uint32_t i = 0; i < 64; i++) {
         for (uint32_t from = 0; from < 4; from++) {
@@ -133,6 +149,7 @@ static void test_repeated_messages_change_nothing(void **state)
         }
     }
     cluster_run(story.cluster);
+    expect_count(&story, 23); /* 8 would do; a repetition is answered, and moves nothing */
     assert_true(touch(&story, 2, 5, true, &value));
     assert_int_equal(cluster_read(story.cluster, 3, story.map[3], 5), 3);
     assert_int_equal(cluster_read(story.cluster, 1, story.map[1], 5), 3);
@@ -158,6 +175,7 @@ static void test_message_of_an_old_epoch_is_dropped_and_counted(void **state)
     /* The new epoch made node 1 ask again without waiting. */
     assert_int_equal(cluster_read(story.cluster, 1, story.map[1], 5), 7);
     assert_int_equal(node_epoch(story.cluster->nodes[1].node), 1);
+    expect_count(&story, 4); /* the old READ, and a miss of three */
     end(&story);
 }
 
@@ -172,6 +190,7 @@ static void test_client_dying_in_a_fault_leaves_the_page_right(void **state)
     cluster_client_gone(story.cluster, 2, 1);
     cluster_run(story.cluster);
     assert_int_equal(cluster_read(story.cluster, 3, story.map[3], 5), 7);
+    expect_count(&story, 5); /* its WRITE, and a dirty miss of four */
     end(&story);
 }
 
@@ -192,6 +211,7 @@ static void test_requester_dying_in_a_read_closes_the_transfer(void **state)
     cluster_declare_dead(story.cluster, 2);
     cluster_run(story.cluster);
     assert_int_equal(cluster_read(story.cluster, 3, story.map[3], 5), 7);
+    expect_count(&story, 11);
     end(&story);
 }
 
@@ -247,6 +267,7 @@ static void test_source_dying_in_a_read_is_replaced(void **state)
     cluster_declare_dead(story.cluster, 2);
     cluster_run(story.cluster);
     assert_int_equal(cluster_read(story.cluster, 1, story.map[1], 5), 7);
+    expect_count(&story, 16);
     end(&story);
 }
 
@@ -261,6 +282,7 @@ static void test_home_dying_poisons_what_is_asked_for(void **state)
     cluster_run(story.cluster);
     assert_int_equal(cluster_read(story.cluster, 1, story.map[1], 5), 7); /* here: goes on */
     assert_int_equal(cluster_read(story.cluster, 2, story.map[2], 5), UINT64_MAX);
+    expect_count(&story, 0);
     end(&story);
 }
 
@@ -271,8 +293,8 @@ static void test_fetch_add_is_done_at_the_home_and_moves_no_page(void **state)
 
     (void)state;
     for (uint32_t i = 0; i < 4; i++) {
-        uint64_t number = cluster_sync(story.cluster, i, 1, story.handle[i], SYNC_FETCH_ADD,
-                                       5 * 4096, 10, -1);
+        uint64_t number =
+            cluster_sync(story.cluster, i, 1, story.handle[i], SYNC_FETCH_ADD, 5 * 4096, 10, -1);
 
         cluster_run(story.cluster);
         assert_true(cluster_reply(story.cluster, i, number, &reply));
@@ -320,6 +342,11 @@ static void test_evicted_page_goes_to_its_home(void **state)
     }
     assert_true(node_counters(story.cluster->nodes[1].node)->evictions >= 6);
     assert_true(node_counters(story.cluster->nodes[1].node)->pages_resident <= 2);
+    /* LEAVE, TAKE, DATA and RELEASE for each of them. */
+    assert_int_equal(story.cluster->nodes[1].sent[MESSAGE_LEAVE], 6);
+    assert_int_equal(story.cluster->nodes[0].sent[MESSAGE_TAKE], 6);
+    assert_int_equal(story.cluster->nodes[1].sent[MESSAGE_DATA], 6);
+    assert_int_equal(story.cluster->nodes[0].sent[MESSAGE_RELEASE], 6);
     for (uint64_t page = 0; page < 8; page++) {
         assert_int_equal(cluster_read(story.cluster, 2, story.map[2], page), 100 + page);
     }
@@ -343,7 +370,7 @@ static void test_forward_crossing_an_eviction_is_served(void **state)
         cluster_touch(story.cluster, 1, story.map[1], 1, true, &(uint64_t){1});
         cluster_advance(story.cluster, 1);
     }
-    cluster_take_log(story.cluster);
+    begin_counting(&story);
     assert_false(touch(&story, 2, 0, false, &value));
     cluster_deliver(story.cluster, 2, 0); /* FORWARD to node 1 crosses the LEAVE */
     cluster_deliver(story.cluster, 0, 1);
@@ -352,6 +379,7 @@ static void test_forward_crossing_an_eviction_is_served(void **state)
     assert_int_equal(cluster_read(story.cluster, 2, story.map[2], 0), 100);
     cluster_advance(story.cluster, 3000);
     assert_int_equal(cluster_read(story.cluster, 0, story.map[0], 0), 100);
+    expect_count(&story, 14); /* a dirty miss of four, what was held back, an eviction of four */
     end(&story);
 }
 
