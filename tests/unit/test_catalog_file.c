@@ -296,10 +296,32 @@ static void test_open_of_damaged_file_is_refused(void **state)
     assert_non_null(strstr(f->text, "damaged"));
 }
 
+/* What was homed by an earlier incarnation is lost: a region's generation is below `joined`. */
+static void test_joined_tells_what_an_incarnation_never_homed(void **state)
+{
+    struct fixture *f = *state;
+    struct record member, region = fixture_create(f, 1, "/old", ALICE, 0600);
+
+    assert_int_equal(catalog_store_find_member(f->store, 1, &member), 0);
+    assert_true(member.joined > 0);
+    assert_true(region.id.generation > member.joined);
+    fixture_join(f, "b", 4711);
+    assert_int_equal(catalog_store_find_member(f->store, 1, &member), 0);
+    assert_int_equal(member.id.generation, 4711);
+    assert_true(region.id.generation < member.joined);
+    fixture_reopen(f);
+    assert_int_equal(catalog_store_find_member(f->store, 1, &member), 0);
+    assert_true(region.id.generation < member.joined);
+    region = fixture_create(f, 1, "/new", ALICE, 0600);
+    assert_true(region.id.generation > member.joined);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_joined_tells_what_an_incarnation_never_homed,
+                                        fixture_set_up, fixture_tear_down),
         TEST(test_join_gives_numbers_and_keeps_them),
         TEST(test_join_of_known_incarnation_moves_or_is_refused),
         TEST(test_join_of_nonsense_is_refused),
