@@ -21,6 +21,16 @@ def region(cluster, tools, size=PAGE, owner=0, name=None):
     return name
 
 
+def wait_fenced(tool):
+    """The watchdog needs a moment; until then a program may still read what it has, never zeros."""
+    def fenced():
+        with open(f'/proc/{tool.process.pid}/maps', encoding='utf-8') as maps:
+            return 'memfd:dsm' not in maps.read()
+
+    wait_for(lambda: 'is fenced' in tool.stderr(), 'the program says that it is fenced')
+    wait_for(fenced, 'its mappings are fenced')
+
+
 def test_killed_holder_of_a_lock_leaves_it_to_the_next(cluster):
     """The next one gets the lock and is told, whether it waited already or comes later."""
     holder, waiter, late = cluster.b.tool(), cluster.c.tool(), cluster.a.tool()
@@ -128,6 +138,7 @@ def test_killed_agent_fences_its_programs_and_no_others(fresh):
     on_b.do(f'fill 0 {7 * PAGE} {PAGE} 2')
     on_b.do('lock 0 8 0')
     cluster.b.end_agent(signal.SIGKILL)
+    wait_fenced(on_b)
     number, said = on_b.dies(f'check 0 0 {PAGE} 1')
     true(number in SIGNALS, f'the signal is {number}')
     true('/victim' in said and "'b'" in said, f'the message names region and node: {said}')
@@ -249,6 +260,7 @@ def test_stopped_agent_fences_its_programs(fresh):
     tool.do(f'fill 0 0 {PAGE} 1')
     same(cluster.b.end_agent(), 0, 'exit status')
     cluster.hosts[1].agent = None
+    wait_fenced(tool)
     try:
         tool.do(f'zeros 0 0 {PAGE}')
         raise Failure('the mapping should be fenced')
@@ -270,6 +282,7 @@ def test_cut_off_agent_is_declared_dead_and_stops(fresh):
     cluster.network.bridge.ip('link set port2 up')
     wait_for(lambda: cluster.b.agent.poll() is not None, 'b is told and stops', 60)
     true('declared dead' in cluster.b.log(), f'its log says why: {cluster.b.log()}')
+    wait_fenced(on_b)
     number, said = on_b.dies(f'check 0 0 {8 * PAGE} 1')
     true(number in SIGNALS and '/cut' in said, f'its program is fenced: {number} {said}')
     cluster.start(cluster.b)
