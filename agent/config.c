@@ -55,9 +55,7 @@ struct reading {
     unsigned set_line[SETTINGS_COUNT];
 };
 
-static int fail(char *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int fail(char *error, const char *format, ...)
+int config_fail(char *error, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -110,10 +108,11 @@ static int fail_unknown(const char *key, const char *where, char *error)
         }
     }
     if (best_distance <= 2 || best_distance * 3 <= strlen(key)) {
-        return fail(error, "%s: there is no setting '%s'; did you mean '%s'?", where, key,
-                    settings[best].key);
+        return config_fail(error, "%s: there is no setting '%s'; did you mean '%s'?", where, key,
+                           settings[best].key);
     }
-    return fail(error, "%s: there is no setting '%.64s'; dsm-agent(8) lists them", where, key);
+    return config_fail(error, "%s: there is no setting '%.64s'; dsm-agent(8) lists them", where,
+                       key);
 }
 
 static const struct setting *setting_find(const char *key)
@@ -175,15 +174,15 @@ static int set_text(char *member, const struct setting *setting, const char *val
     for (size_t i = 0; i < len; i++) {
         bool is_comment = value[i] == ';' && (i == 0 || isspace((unsigned char)value[i - 1]));
         if (iscntrl((unsigned char)value[i]) || is_comment) {
-            return fail(error,
-                        "%s: %s may hold neither control characters nor ' ;', which begins "
-                        "a comment",
-                        source->where, setting->key);
+            return config_fail(error,
+                               "%s: %s may hold neither control characters nor ' ;', which begins "
+                               "a comment",
+                               source->where, setting->key);
         }
     }
     if (setting_is_path(setting) && len == 0) {
-        return fail(error, "%s: %s needs a path, such as %s", source->where, setting->key,
-                    setting->value);
+        return config_fail(error, "%s: %s needs a path, such as %s", source->where, setting->key,
+                           setting->value);
     }
     if (setting_is_path(setting) && value[0] != '/') {
         if (source->base) {
@@ -193,8 +192,8 @@ static int set_text(char *member, const struct setting *setting, const char *val
         }
     }
     if (strlen(directory) + len >= CONFIG_TEXT_BYTES) {
-        return fail(error, "%s: %s is longer than %d bytes", source->where, setting->key,
-                    CONFIG_TEXT_BYTES - 1);
+        return config_fail(error, "%s: %s is longer than %d bytes", source->where, setting->key,
+                           CONFIG_TEXT_BYTES - 1);
     }
     size_t prefix = strlen(directory);
     memset(member, 0, CONFIG_TEXT_BYTES);
@@ -216,10 +215,11 @@ static int set_number(void *member, const struct setting *setting, const char *v
     bool is_size = setting->type == SETTING_size;
     snprintf(text, sizeof(text), "%.*s", (int)len, value);
     if (len >= sizeof(text) || !parse_number(text, is_size, &number)) {
-        return fail(error, "%s: %s = '%.*s' is not a %s; %s, such as %s", source->where,
-                    setting->key, (int)(len < 64 ? len : 64), value, is_size ? "size" : "number",
-                    is_size ? "give bytes, or a number with K, M, G or T" : "give a whole number",
-                    is_size ? "512M" : setting->value);
+        return config_fail(
+            error, "%s: %s = '%.*s' is not a %s; %s, such as %s", source->where, setting->key,
+            (int)(len < 64 ? len : 64), value, is_size ? "size" : "number",
+            is_size ? "give bytes, or a number with K, M, G or T" : "give a whole number",
+            is_size ? "512M" : setting->value);
     }
     memcpy(member, &number, sizeof(number));
     return 0;
@@ -274,8 +274,8 @@ static char *read_line(char *text, int size, void *context)
     reading->line++;
     if (strlen(line) + 1 >= (size_t)size && !strchr(line, '\n') && reading->error_line == 0) {
         reading->error_line = reading->line;
-        fail(reading->error, "%s, line %u: longer than %d bytes", reading->path, reading->line,
-             size - 2);
+        config_fail(reading->error, "%s, line %u: longer than %d bytes", reading->path,
+                    reading->line, size - 2);
     }
     return line;
 }
@@ -294,13 +294,13 @@ static int on_setting(void *context, const char *section, const char *key, const
     size_t index = setting ? (size_t)(setting - settings) : 0;
     int result;
     if (section[0] != '\0' && strcmp(section, "agent") != 0) {
-        result = fail(reading->error,
-                      "%s: there is no section [%.64s]; settings stand under "
-                      "[agent] or before any section",
-                      where, section);
+        result = config_fail(reading->error,
+                             "%s: there is no section [%.64s]; settings stand under "
+                             "[agent] or before any section",
+                             where, section);
     } else if (setting && reading->set_line[index] != 0) {
-        result = fail(reading->error, "%s: %s is set for the second time, first in line %u", where,
-                      key, reading->set_line[index]);
+        result = config_fail(reading->error, "%s: %s is set for the second time, first in line %u",
+                             where, key, reading->set_line[index]);
     } else {
         result = set_from(reading->config, key, value, &source, reading->error);
     }
@@ -341,15 +341,15 @@ int config_read_file(struct config *config, const char *path, char *error)
         if (file) {
             fclose(file);
         }
-        return fail(error, "%s: cannot be read: %s; %s", path, strerror(number),
-                    number == ENOENT
-                        ? "'dsmctl init' writes one, --config names another"
-                        : "make it readable for this user, or name another by --config");
+        return config_fail(error, "%s: cannot be read: %s; %s", path, strerror(number),
+                           number == ENOENT
+                               ? "'dsmctl init' writes one, --config names another"
+                               : "make it readable for this user, or name another by --config");
     }
     if (fstat(fileno(file), &status) != 0 || S_ISDIR(status.st_mode)) {
         fclose(file);
-        return fail(error, "%s: is a directory; name the file in it, such as %s/agent.ini", path,
-                    path);
+        return config_fail(error, "%s: is a directory; name the file in it, such as %s/agent.ini",
+                           path, path);
     }
     /* Into a copy: an error leaves the caller's settings alone. */
     struct config copy = *config;
@@ -360,11 +360,13 @@ int config_read_file(struct config *config, const char *path, char *error)
     bool is_unread = ferror(file) != 0;
     fclose(file);
     if (line < 0 || is_unread) {
-        return fail(error, "%s: cannot be read: %s", path, strerror(line < 0 ? ENOMEM : EIO));
+        return config_fail(error, "%s: cannot be read: %s", path,
+                           strerror(line < 0 ? ENOMEM : EIO));
     }
     if (line > 0 && (reading.error_line == 0 || (unsigned)line < reading.error_line)) {
-        return fail(error, "%s, line %d: this is neither 'key = value' nor '[agent]' nor a comment",
-                    path, line);
+        return config_fail(error,
+                           "%s, line %d: this is neither 'key = value' nor '[agent]' nor a comment",
+                           path, line);
     }
     if (reading.error_line != 0) {
         return DSM_ECONFIG;

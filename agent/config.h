@@ -44,6 +44,9 @@ struct config {
 /** Bytes of the text that config_load() and its like fill on error. */
 #define CONFIG_ERROR_BYTES 1024
 
+/** Write the sentence into CONFIG_ERROR_BYTES; returns DSM_ECONFIG. */
+int config_fail(char *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /** Set every setting to its default. */
 void config_init(struct config *config);
 /**

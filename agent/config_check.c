@@ -23,17 +23,6 @@
 #define SPIN_US_MAX 1000000u
 #define HOST_BYTES 256
 
-static int fail(char *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-static int fail(char *error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error, CONFIG_ERROR_BYTES, format, arguments);
-    va_end(arguments);
-    return DSM_ECONFIG;
-}
-
 uint64_t config_budget_bytes(const struct config *config)
 {
     if (config->budget != 0) {
@@ -128,22 +117,24 @@ static int check_address(const char *key, const char *address, bool may_be_wildc
     char host[HOST_BYTES];
     uint16_t port;
     if (strlen(address) >= RECORD_ADDRESS_BYTES) {
-        return fail(error, "%s = %.80s...: longer than %d bytes", key, address,
-                    RECORD_ADDRESS_BYTES - 1);
+        return config_fail(error, "%s = %.80s...: longer than %d bytes", key, address,
+                           RECORD_ADDRESS_BYTES - 1);
     }
     if (config_split_address(address, host, sizeof(host), &port) != 0) {
-        return fail(error,
-                    "%s = '%s' is not an address; write HOST:PORT or [IPV6]:PORT, such as "
-                    "10.0.0.1:7400",
-                    key, address);
+        return config_fail(error,
+                           "%s = '%s' is not an address; write HOST:PORT or [IPV6]:PORT, such as "
+                           "10.0.0.1:7400",
+                           key, address);
     }
     if (port == 0) {
-        return fail(error, "%s = '%s': port 0 cannot be connected to; choose one, such as 7400",
-                    key, address);
+        return config_fail(error,
+                           "%s = '%s': port 0 cannot be connected to; choose one, such as 7400",
+                           key, address);
     }
     if (!may_be_wildcard && config_host_is_wildcard(host)) {
-        return fail(error, "%s = '%s': nobody can connect to %s; name this host's own address", key,
-                    address, host);
+        return config_fail(error,
+                           "%s = '%s': nobody can connect to %s; name this host's own address", key,
+                           address, host);
     }
     return 0;
 }
@@ -158,11 +149,12 @@ static int check_addresses(const struct config *config, char *error)
     } else if (result == 0) {
         (void)config_split_address(config->listen, host, sizeof(host), &port);
         if (config_host_is_wildcard(host)) {
-            return fail(error,
-                        "advertise is not set and listen = '%s' is every address of this "
-                        "host: other agents could not tell where to connect; set advertise to "
-                        "HOST:%u, HOST as others reach this host",
-                        config->listen, port);
+            return config_fail(
+                error,
+                "advertise is not set and listen = '%s' is every address of this "
+                "host: other agents could not tell where to connect; set advertise to "
+                "HOST:%u, HOST as others reach this host",
+                config->listen, port);
         }
     }
     if (result == 0 && config->keeper[0] != '\0') {
@@ -174,8 +166,9 @@ static int check_addresses(const struct config *config, char *error)
 static int check_number(const char *key, uint64_t value, uint64_t least, uint64_t most, char *error)
 {
     if (value < least || value > most) {
-        return fail(error, "%s = %llu: give a value from %llu to %llu", key,
-                    (unsigned long long)value, (unsigned long long)least, (unsigned long long)most);
+        return config_fail(error, "%s = %llu: give a value from %llu to %llu", key,
+                           (unsigned long long)value, (unsigned long long)least,
+                           (unsigned long long)most);
     }
     return 0;
 }
@@ -183,10 +176,11 @@ static int check_number(const char *key, uint64_t value, uint64_t least, uint64_
 static int check_numbers(const struct config *config, char *error)
 {
     if (config->budget != 0 && config->budget < BUDGET_BYTES_MIN) {
-        return fail(error,
-                    "budget = %llu: give at least %llu bytes, or 0 for half of the machine's "
-                    "memory",
-                    (unsigned long long)config->budget, BUDGET_BYTES_MIN);
+        return config_fail(
+            error,
+            "budget = %llu: give at least %llu bytes, or 0 for half of the machine's "
+            "memory",
+            (unsigned long long)config->budget, BUDGET_BYTES_MIN);
     }
     int result =
         check_number("region_max", config->region_max, DSM_PAGE_SIZE_MIN, 1ull << 62, error);
@@ -207,17 +201,17 @@ static int check_file(const char *key, const char *path, char *error)
 {
     struct stat status;
     if (stat(path, &status) != 0) {
-        return fail(error, "%s = %s: %s; 'dsmctl init' and 'dsmctl node add' make it", key, path,
-                    strerror(errno));
+        return config_fail(error, "%s = %s: %s; 'dsmctl init' and 'dsmctl node add' make it", key,
+                           path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
-        return fail(error, "%s = %s: not a file", key, path);
+        return config_fail(error, "%s = %s: not a file", key, path);
     }
     if (access(path, R_OK) != 0) {
-        return fail(error,
-                    "%s = %s: cannot be read: %s; run as the user that owns it, or change "
-                    "its owner with chown",
-                    key, path, strerror(errno));
+        return config_fail(error,
+                           "%s = %s: cannot be read: %s; run as the user that owns it, or change "
+                           "its owner with chown",
+                           key, path, strerror(errno));
     }
     return 0;
 }
@@ -227,8 +221,9 @@ static int check_files(const struct config *config, char *error)
     struct stat status;
     struct sockaddr_un address;
     if (strlen(config->socket) >= sizeof(address.sun_path)) {
-        return fail(error, "socket = %s: longer than the %zu bytes that a socket's path may have",
-                    config->socket, sizeof(address.sun_path) - 1);
+        return config_fail(error,
+                           "socket = %s: longer than the %zu bytes that a socket's path may have",
+                           config->socket, sizeof(address.sun_path) - 1);
     }
     int result = check_file("ca", config->ca, error);
     if (result == 0) {
@@ -242,15 +237,15 @@ static int check_files(const struct config *config, char *error)
     }
     /* Only the keeper has something to keep there. */
     if (stat(config->state_dir, &status) != 0) {
-        return fail(error, "state_dir = %s: %s; make it with: install -d -m 0700 %s",
-                    config->state_dir, strerror(errno), config->state_dir);
+        return config_fail(error, "state_dir = %s: %s; make it with: install -d -m 0700 %s",
+                           config->state_dir, strerror(errno), config->state_dir);
     }
     if (!S_ISDIR(status.st_mode)) {
-        return fail(error, "state_dir = %s: not a directory", config->state_dir);
+        return config_fail(error, "state_dir = %s: not a directory", config->state_dir);
     }
     if (access(config->state_dir, R_OK | W_OK | X_OK) != 0) {
-        return fail(error, "state_dir = %s: this user may not write there: %s", config->state_dir,
-                    strerror(errno));
+        return config_fail(error, "state_dir = %s: this user may not write there: %s",
+                           config->state_dir, strerror(errno));
     }
     return 0;
 }
@@ -258,14 +253,14 @@ static int check_files(const struct config *config, char *error)
 int config_check(const struct config *config, char *error)
 {
     if (config->node[0] == '\0') {
-        return fail(error, "node is not set: give this node's name, as in its certificate "
-                           "(node = NAME in the file, --node NAME, or DSM_NODE)");
+        return config_fail(error, "node is not set: give this node's name, as in its certificate "
+                                  "(node = NAME in the file, --node NAME, or DSM_NODE)");
     }
     if (!config_name_is_valid(config->node)) {
-        return fail(error,
-                    "node = '%.80s' is no node name: use 1 to %d letters, digits, '.' and "
-                    "'-', with a letter or digit at both ends",
-                    config->node, NODE_NAME_CHARS_MAX);
+        return config_fail(error,
+                           "node = '%.80s' is no node name: use 1 to %d letters, digits, '.' and "
+                           "'-', with a letter or digit at both ends",
+                           config->node, NODE_NAME_CHARS_MAX);
     }
     int result = check_addresses(config, error);
     if (result == 0) {

@@ -16,6 +16,7 @@ void calls_init(struct calls *calls, struct context *context)
     for (uint32_t i = 0; i < CALL_BUCKETS; i++) {
         list_init(&calls->by_id[i]);
     }
+    list_init(&calls->all);
     list_init(&calls->blocked);
     list_init(&calls->parked);
     calls->next_deadline_ms = UINT64_MAX;
@@ -63,6 +64,7 @@ static void free_call(struct calls *calls, struct sync_call *call)
 {
     outstanding_close(calls->context, &call->out);
     list_remove(&call->by_id);
+    list_remove(&call->in_calls);
     list_remove(&call->by_client);
     list_remove(&call->place);
     pool_put(&calls->pool, call);
@@ -82,8 +84,8 @@ static bool launch(struct calls *calls, struct sync_call *call)
     return true;
 }
 
-static struct sync_call *new_call(struct calls *calls, struct client *client,
-                                  struct region *region, uint32_t op, uint64_t offset)
+static struct sync_call *new_call(struct calls *calls, struct client *client, struct region *region,
+                                  uint32_t op, uint64_t offset)
 {
     struct sync_call *call = pool_get(&calls->pool);
 
@@ -92,6 +94,7 @@ static struct sync_call *new_call(struct calls *calls, struct client *client,
     list_init(&call->by_id);
     list_init(&call->by_client);
     list_init(&call->place);
+    list_add_tail(&calls->all, &call->in_calls);
     call->client = client;
     call->region = region;
     call->op = (uint8_t)op;
@@ -182,8 +185,8 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
     sync->value = call->value;
     sync->operand = call->operand;
     sync->is_try = call->timeout_ms == 0;
-    if (call->timeout_ms >= 0 && (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT ||
-                                  call->op == SYNC_BARRIER)) {
+    if (call->timeout_ms >= 0 &&
+        (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT || call->op == SYNC_BARRIER)) {
         sync->deadline_ms = context->now_ms + (uint64_t)call->timeout_ms;
         if (call->timeout_ms == 0 && call->op != SYNC_BARRIER) {
             sync->deadline_ms = UINT64_MAX; /* the home itself does not let it wait */
@@ -270,7 +273,7 @@ static void answer(struct calls *calls, struct sync_call *call, int32_t error, u
 static bool launch_again(struct calls *calls, struct sync_call *call)
 {
     if (call->is_cancelled || (call->client != NULL && !nodeset_has(call->region->record.writers,
-                                                                   calls->context->config.self))) {
+                                                                    calls->context->config.self))) {
         return false;
     }
     outstanding_close(calls->context, &call->out);
@@ -302,7 +305,7 @@ void calls_on_reply(struct calls *calls, const struct message *message)
     }
     if ((message->flags & FLAG_QUEUED) != 0) {
         call->was_queued = true;
-        outstanding_park(calls->context, &call->out);
+        outstanding_close(calls->context, &call->out);
         list_remove(&call->place);
         list_add_tail(&calls->parked, &call->place);
         return;
@@ -368,20 +371,14 @@ void calls_check_deadlines(struct calls *calls)
     if (calls->context->now_ms < calls->next_deadline_ms) {
         return;
     }
-    for (uint32_t i = 0; i <= CALL_BUCKETS; i++) {
-        struct list *list = i < CALL_BUCKETS ? &calls->by_id[i] : &calls->blocked;
+    for (struct list *place = calls->all.next; place != &calls->all;) {
+        struct sync_call *call = list_object(place, struct sync_call, in_calls);
 
-        for (struct list *place = list->next; place != list;) {
-            struct sync_call *call = i < CALL_BUCKETS ? list_object(place, struct sync_call, by_id)
-                                                      : list_object(place, struct sync_call, place);
-
-            place = place->next;
-            if (call->deadline_ms <= calls->context->now_ms &&
-                context_has_room(calls->context)) {
-                cancel(calls, call);
-            } else if (call->deadline_ms < next) {
-                next = call->deadline_ms;
-            }
+        place = place->next;
+        if (call->deadline_ms <= calls->context->now_ms && context_has_room(calls->context)) {
+            cancel(calls, call);
+        } else if (call->deadline_ms < next) {
+            next = call->deadline_ms;
         }
     }
     calls->next_deadline_ms = next;
@@ -423,21 +420,16 @@ bool calls_reap(struct calls *calls, struct client *client)
 
 void calls_region_gone(struct calls *calls, const struct region *region)
 {
-    for (uint32_t i = 0; i <= CALL_BUCKETS; i++) {
-        struct list *list = i < CALL_BUCKETS ? &calls->by_id[i] : &calls->blocked;
+    for (struct list *place = calls->all.next; place != &calls->all;) {
+        struct sync_call *call = list_object(place, struct sync_call, in_calls);
 
-        for (struct list *place = list->next; place != list;) {
-            struct sync_call *call = i < CALL_BUCKETS ? list_object(place, struct sync_call, by_id)
-                                                      : list_object(place, struct sync_call, place);
-
-            place = place->next;
-            if (call->region != region) {
-                continue;
-            }
-            if (call->client != NULL && !call->is_held && context_has_room(calls->context)) {
-                answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
-            }
-            free_call(calls, call);
+        place = place->next;
+        if (call->region != region) {
+            continue;
         }
+        if (call->client != NULL && !call->is_held && context_has_room(calls->context)) {
+            answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
+        }
+        free_call(calls, call);
     }
 }

@@ -14,6 +14,7 @@
 struct sync_call {
     struct outstanding out; /* first */
     struct list by_id;
+    struct list in_calls;  /* in calls->all */
     struct list by_client; /* in client->calls; in nothing when the client is gone */
     struct list place;     /* in calls.blocked, .parked or nothing */
     struct client *client; /* NULL: it is gone, or the call is the node's own */
@@ -34,8 +35,9 @@ struct calls {
     struct context *context;
     struct pool pool; /* struct sync_call */
     struct list by_id[CALL_BUCKETS];
-    struct list blocked; /* no room in the window to the home */
-    struct list parked;  /* the home remembers them */
+    struct list all;           /* struct sync_call */
+    struct list blocked;       /* no room in the window to the home */
+    struct list parked;        /* the home remembers them */
     uint64_t next_deadline_ms; /* no call's deadline is before it */
 };
 

@@ -63,8 +63,8 @@ void context_send(struct context *context, const struct message *message, uint32
         list_add_tail(&context->loop, &item->place);
         return;
     }
-    action = context_act_range(context, ACTION_SEND, message->region, message->page,
-                               message->count);
+    action =
+        context_act_range(context, ACTION_SEND, message->region, message->page, message->count);
     action->source = (uint8_t)source;
     action->keep = keep;
     action->first = first;
@@ -215,9 +215,4 @@ void outstanding_close(struct context *context, struct outstanding *outstanding)
     context->window_moved = true;
     list_remove(&outstanding->channel_place);
     list_remove(&outstanding->timer_place);
-}
-
-void outstanding_park(struct context *context, struct outstanding *outstanding)
-{
-    outstanding_close(context, outstanding);
 }

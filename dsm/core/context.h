@@ -137,10 +137,8 @@ bool outstanding_open(struct context *context, struct outstanding *outstanding, 
                       bool is_call);
 /** It was sent (again) now. */
 void outstanding_sent(struct context *context, struct outstanding *outstanding);
-/** It is closed. */
+/** It is closed, or the home answered that it remembers it: the window need not wait for it. */
 void outstanding_close(struct context *context, struct outstanding *outstanding);
-/** The home answered that it remembers it: the window need not wait for it. */
-void outstanding_park(struct context *context, struct outstanding *outstanding);
 /** All requests to that home with lower ids are closed, or remembered there. */
 uint64_t context_floor(const struct context *context, uint32_t home);
 

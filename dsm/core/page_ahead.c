@@ -91,41 +91,50 @@ uint32_t pages_free_run(struct pages *pages, const struct region *region, uint64
     return count;
 }
 
-static bool ask_ahead(struct pages *pages, struct ahead *ahead)
+static void ask_ahead(struct pages *pages, struct ahead *ahead)
 {
     struct region *region = context_region(pages->context, ahead->region);
-    struct page_request *request = NULL;
-    uint32_t count = 0;
+    struct page_request *request;
+    uint64_t page = ahead->page;
+    uint32_t count;
 
-    if (region == NULL || ahead->page >= region_pages(region)) {
+    if (region == NULL) {
         ahead->page = ahead->end;
-        return true;
+        return;
     }
-    if (!region_home_is_lost(pages->context, region, region_home(region, ahead->page))) {
-        count = pages_free_run(pages, region, ahead->page, longest_range(pages, region));
+    while (page < ahead->end && !is_free(pages, region, page)) {
+        page++;
     }
-    if (count > ahead->end - ahead->page) {
-        count = (uint32_t)(ahead->end - ahead->page);
+    ahead->page = page;
+    if (page == ahead->end) {
+        return;
     }
-    if (count == 0) {
+    if (region_home_is_lost(pages->context, region, region_home(region, page))) {
         ahead->page++;
-        return true;
+        return;
     }
-    request = request_open(pages, region, ahead->page, count, REQUEST_READ);
+    count = longest_range(pages, region);
+    if (count > ahead->end - page) {
+        count = (uint32_t)(ahead->end - page);
+    }
+    count = pages_free_run(pages, region, page, count);
+    request = request_open(pages, region, page, count, REQUEST_READ);
     if (request == NULL) {
         ahead->page = ahead->end; /* the window to the home is full: no time for guesses */
-        return true;
+        return;
     }
     request->map = ahead->map;
     ahead->page += count;
-    return true;
 }
 
 bool pages_read_ahead(struct pages *pages)
 {
     for (uint32_t i = 0; i < AHEAD_STREAMS; i++) {
-        if (pages->ahead[i].page < pages->ahead[i].end) {
-            return ask_ahead(pages, &pages->ahead[i]);
+        struct ahead *ahead = &pages->ahead[i];
+
+        if (ahead->page < ahead->end) {
+            ask_ahead(pages, ahead);
+            return true;
         }
     }
     return false;

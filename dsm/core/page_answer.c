@@ -27,11 +27,17 @@ static void confirm(struct pages *pages, const struct message *message, uint64_t
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
 }
 
+/* Some mapping of the region, 0 for none. */
+static map_id any_map(const struct region *region)
+{
+    const struct list *maps = &region->maps;
+
+    return list_is_empty(maps) ? 0 : list_object(maps->next, struct map, by_region)->id;
+}
+
 /* The mapping through which bytes go in: that of the first thread that waits for any of them. */
 static map_id filling_map(const struct pages *pages, const struct page_request *request)
 {
-    const struct list *maps = &request->region->maps;
-
     for (const struct list *place = request->waiters.next; place != &request->waiters;
          place = place->next) {
         const struct waiter *waiter =
@@ -44,7 +50,7 @@ static map_id filling_map(const struct pages *pages, const struct page_request *
     if (request->map != 0 && context_map(pages->context, request->map) != NULL) {
         return request->map;
     }
-    return list_is_empty(maps) ? 0 : list_object(maps->next, struct map, by_region)->id;
+    return any_map(request->region);
 }
 
 static void fill(struct pages *pages, struct page_request *request, uint64_t page, uint32_t count,
@@ -145,9 +151,7 @@ static void take_over(struct pages *pages, const struct message *message)
                 context_act_range(pages->context, ACTION_FILL, message->region, message->page, 1);
 
             action->source = BYTES_PAYLOAD;
-            action->map = list_is_empty(&region->maps)
-                              ? 0
-                              : list_object(region->maps.next, struct map, by_region)->id;
+            action->map = any_map(region);
         }
         page_grant(pages, region, page, PAGE_READ, message->version);
         page->owner = 1;

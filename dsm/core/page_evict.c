@@ -68,7 +68,7 @@ static bool is_recent(const struct pages *pages, const struct region *region, ui
 
         if (recent->page == number && region_id_equal(recent->region, region->record.id) &&
             pages->context->now_ms < recent->granted_ms + GRACE_MS) {
-            return !pages->is_retiring;
+            return true;
         }
     }
     return false;
@@ -89,7 +89,7 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
         pages->clock_ms = context->now_ms;
         return 0;
     }
-    if (is_recent(pages, region, number)) {
+    if (!pages->is_retiring && is_recent(pages, region, number)) {
         return 0;
     }
     if (!page->owner) {
