@@ -3,7 +3,6 @@
 
 import glob
 import json
-import os
 import signal
 import subprocess
 
@@ -21,17 +20,23 @@ def bench(build, *words, namespace=None):
 
 
 def remains():
-    """What a benchmark leaves: directories, and processes that work in them."""
-    found = set(glob.glob('/tmp/dsm-bench-*'))
+    """What a benchmark leaves: its directories, and the words of each process that works in one.
+
+    By name: a process may end at any time, so what it was told is read once and kept."""
+    found = {path: '' for path in glob.glob('/tmp/dsm-bench-*')}
     for path in glob.glob('/proc/[0-9]*/cmdline'):
         try:
-            with open(path, 'rb') as file:
+            with open(path, encoding='utf-8', errors='replace') as file:
                 words = file.read()
         except OSError:
             continue
-        if b'/tmp/dsm-bench-' in words:
-            found.add(path)
+        if '/tmp/dsm-bench-' in words:
+            found[path] = words
     return found
+
+
+def left_since(before):
+    return {name: words for name, words in remains().items() if name not in before}
 
 
 def check_lines(out, op):
@@ -53,7 +58,7 @@ def test_local_hosts_come_and_go(cluster):
     for line in lines:
         same(line['unit'], 'us', 'unit')
         true(2.9 <= line['messages_per_op'] <= 3.1, f'messages of a clean miss: {line}')
-    same(remains() - before, set(), 'what is left behind')
+    same(left_since(before), {}, 'what is left behind')
 
 
 def test_given_agents_are_measured(fresh):
@@ -73,16 +78,11 @@ def test_interrupted_benchmark_cleans_up(cluster):
     before = remains()
     process = start([cluster.build + '/tests/dsm-bench', '--local', '--rounds', '60', 'all'],
                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
-
-    def has_workers():
-        return any('agent.ini' in open(path, encoding='utf-8', errors='replace').read()
-                   for path in sorted(remains() - before) if path.startswith('/proc')
-                   and os.path.exists(path))
-
-    wait_for(has_workers, 'its agents run')
+    wait_for(lambda: any('agent.ini' in words for words in left_since(before).values()),
+             'its agents run')
     process.send_signal(signal.SIGINT)
     true(process.wait(30) != 0, 'the exit status tells that it was interrupted')
-    wait_for(lambda: not remains() - before, 'everything is taken down')
+    wait_for(lambda: not left_since(before), 'everything is taken down')
 
 
 def test_wrong_usage_is_told(cluster):
