@@ -38,6 +38,27 @@ static inline uint32_t nodeset_first(nodeset set)
     return set ? (uint32_t)__builtin_ctzll(set) : NODE_NONE;
 }
 
+static inline bool nodeset_is_empty(nodeset set)
+{
+    return set == 0;
+}
+
+static inline nodeset nodeset_union(nodeset a, nodeset b)
+{
+    return a | b;
+}
+
+static inline nodeset nodeset_intersect(nodeset a, nodeset b)
+{
+    return a & b;
+}
+
+/** The nodes of a that are not in b. */
+static inline nodeset nodeset_minus(nodeset a, nodeset b)
+{
+    return a & ~b;
+}
+
 /**
  * A region's (or semaphore's) id; a slot is used again, a generation never. {0, 0} is no region.
  */

@@ -59,6 +59,9 @@ static void enqueue(struct cluster *cluster, struct sim_node *sender, const stru
         tail = &(*tail)->next;
     }
     *tail = envelope;
+    if (cluster->on_send != NULL) {
+        cluster->on_send(cluster->on_send_context, envelope);
+    }
 }
 
 uint32_t cluster_region_index(struct cluster *cluster, region_id id)
@@ -297,13 +300,18 @@ void cluster_run(struct cluster *cluster)
     check(cluster);
 }
 
+void cluster_wake(struct cluster *cluster, uint32_t node)
+{
+    struct event event = {.kind = EVENT_TIME, .now_ms = cluster->now_ms};
+
+    cluster_step(cluster, node, &event, NULL);
+}
+
 void cluster_tick(struct cluster *cluster, uint64_t ms)
 {
-    struct event event = {.kind = EVENT_TIME, .now_ms = cluster->now_ms + ms};
-
     cluster->now_ms += ms;
     for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-        cluster_step(cluster, i, &event, NULL);
+        cluster_wake(cluster, i);
     }
 }
 
@@ -323,9 +331,7 @@ void cluster_advance(struct cluster *cluster, uint64_t ms)
         }
         cluster->now_ms = next;
         for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-            struct event event = {.kind = EVENT_TIME, .now_ms = next};
-
-            cluster_step(cluster, i, &event, NULL);
+            cluster_wake(cluster, i);
         }
         cluster_run(cluster);
     }

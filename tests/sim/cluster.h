@@ -23,6 +23,7 @@ struct envelope {
     struct message message;
     uint32_t payload_pages;
     uint64_t *payload; /* one number a page */
+    uint64_t due_us;   /* when on_send() wants it delivered */
 };
 
 struct sim_frame {
@@ -96,6 +97,9 @@ struct cluster {
     char log[CLUSTER_LOG_BYTES]; /* one line a message: "1>0 READ 5+1" */
     size_t log_bytes;
     struct node_config config;
+    /* Told of each message as it is queued; the envelope is the queue's. NULL: nobody asks. */
+    void (*on_send)(void *context, struct envelope *envelope);
+    void *on_send_context;
 };
 
 /** Make a cluster of so many nodes, all members. The caller frees it with cluster_free(). */
@@ -135,6 +139,8 @@ bool cluster_lose(struct cluster *cluster, uint32_t from, uint32_t to);
 bool cluster_duplicate(struct cluster *cluster, uint32_t from, uint32_t to);
 /** Deliver everything that is not held until nothing is left. */
 void cluster_run(struct cluster *cluster);
+/** Step one node with the time that it is now. */
+void cluster_wake(struct cluster *cluster, uint32_t node);
 /** Let time pass in one piece, and deliver nothing. */
 void cluster_tick(struct cluster *cluster, uint64_t ms);
 /** Let time pass (in pieces that no deadline is skipped by) and run. */
