@@ -19,8 +19,8 @@ int rules_check_create(const struct record *record, uint32_t node, uint64_t regi
     if ((record->mode & ~MODE_BITS) != 0 || record->unlinked || record->deleted) {
         return DSM_EINVAL;
     }
-    if (((record->readers | record->writers) & ~nodeset_of(node)) != 0 ||
-        (record->writers & ~record->readers) != 0) {
+    if (!nodeset_is_part(record->readers, nodeset_of(node)) ||
+        !nodeset_is_part(record->writers, record->readers)) {
         return DSM_EACCES;
     }
     if (record->kind == RECORD_SEM) {
@@ -44,7 +44,7 @@ static bool is_same_object(const struct record *a, const struct record *b)
 {
     return a->kind == b->kind && strcmp(a->name, b->name) == 0 && a->uid == b->uid &&
            a->gid == b->gid && a->mode == b->mode && a->page_size == b->page_size &&
-           a->home == b->home && a->homes == b->homes && a->alive == b->alive &&
+           a->home == b->home && nodeset_equal(a->homes, b->homes) && a->alive == b->alive &&
            a->deleted == b->deleted && a->epoch == b->epoch && a->joined == b->joined &&
            strcmp(a->address, b->address) == 0;
 }
@@ -55,17 +55,17 @@ static int check_users(const struct record *old, const struct record *new, uint3
                        uint32_t rights)
 {
     nodeset own = nodeset_of(node);
-    if (((old->readers ^ new->readers) & ~own) != 0 ||
-        ((old->writers ^ new->writers) & ~own) != 0) {
+    if (!nodeset_equal(nodeset_minus(old->readers, own), nodeset_minus(new->readers, own)) ||
+        !nodeset_equal(nodeset_minus(old->writers, own), nodeset_minus(new->writers, own))) {
         return DSM_EACCES;
     }
-    if ((new->writers & ~new->readers) != 0) {
+    if (!nodeset_is_part(new->writers, new->readers)) {
         return DSM_EINVAL;
     }
-    if ((new->readers & ~old->readers) != 0 && (rights & RIGHTS_READ) == 0) {
+    if (!nodeset_is_part(new->readers, old->readers) && (rights & RIGHTS_READ) == 0) {
         return DSM_EACCES;
     }
-    if ((new->writers & ~old->writers) != 0 && (rights & RIGHTS_WRITE) == 0) {
+    if (!nodeset_is_part(new->writers, old->writers) && (rights & RIGHTS_WRITE) == 0) {
         return DSM_EACCES;
     }
     return 0;

@@ -63,7 +63,8 @@ static int record_change(struct catalog_store *store, struct record *record,
                          struct record_list *changes)
 {
     record->revision = catalog_table_next_revision(store->table);
-    record->deleted = record->kind != RECORD_NODE && record->unlinked && record->readers == 0;
+    record->deleted =
+        record->kind != RECORD_NODE && record->unlinked && nodeset_is_empty(record->readers);
     int error = catalog_table_put(store->table, record);
     return error != 0 ? error : record_list_add(changes, record);
 }
@@ -72,11 +73,11 @@ static int record_change(struct catalog_store *store, struct record *record,
 static int find_alive(struct catalog_store *store, nodeset *alive)
 {
     struct record record;
-    *alive = 0;
+    *alive = NODESET_EMPTY;
     for (uint32_t node = 0; node < NODES_MAX; node++) {
         int error = catalog_table_find_node(store->table, node, &record);
         if (error == 0 && record.alive) {
-            *alive |= nodeset_of(node);
+            nodeset_add(alive, node);
         } else if (error != 0 && error != DSM_ENOENT) {
             return error;
         }
@@ -180,8 +181,8 @@ static int apply_update(struct catalog_store *store, uint32_t node, const struct
         return error;
     }
     *id = old.id;
-    if (old.unlinked == record.unlinked && old.readers == record.readers &&
-        old.writers == record.writers && old.size_bytes == record.size_bytes) {
+    if (old.unlinked == record.unlinked && nodeset_equal(old.readers, record.readers) &&
+        nodeset_equal(old.writers, record.writers) && old.size_bytes == record.size_bytes) {
         return 0;
     }
     return record_change(store, &record, changes);
@@ -255,9 +256,9 @@ static int release_objects(struct catalog_store *store, uint32_t node, struct re
             break;
         }
         slot = (uint64_t)record.id.slot + 1;
-        if (nodeset_has(record.readers | record.writers, node)) {
-            record.readers &= ~nodeset_of(node);
-            record.writers &= ~nodeset_of(node);
+        if (nodeset_has(nodeset_union(record.readers, record.writers), node)) {
+            nodeset_remove(&record.readers, node);
+            nodeset_remove(&record.writers, node);
             error = record_change(store, &record, changes);
             if (error != 0) {
                 return error;

@@ -94,7 +94,9 @@ static json_t *stats_document(struct inquiry *inquiry)
             json = report_stats(agent);
         } else if (buffer_len(answer) > 0 && !nodeset_has(inquiry->silent, node)) {
             json = json_loadb((const char *)buffer_data(answer), buffer_len(answer), 0, NULL);
-            inquiry->silent |= json ? 0 : nodeset_of(node);
+            if (json == NULL) {
+                nodeset_add(&inquiry->silent, node);
+            }
         }
         if (json) {
             json_array_append_new(nodes, json);
@@ -116,7 +118,7 @@ static void inquiry_finish(struct inquiry *inquiry)
     struct inquiries *inquiries = inquiry->owner;
     json_t *document;
 
-    inquiry->silent |= inquiry->waiting;
+    inquiry->silent = nodeset_union(inquiry->silent, inquiry->waiting);
     document =
         inquiry->record.kind == RECORD_NONE ? stats_document(inquiry) : region_document(inquiry);
     inquiries->done(inquiries->context, inquiry->client, inquiry->number, document);
@@ -125,7 +127,7 @@ static void inquiry_finish(struct inquiry *inquiry)
 
 static void inquiry_settle(struct inquiry *inquiry)
 {
-    if (inquiry->waiting == 0 && !inquiry->is_asking) {
+    if (nodeset_is_empty(inquiry->waiting) && !inquiry->is_asking) {
         inquiry_finish(inquiry);
     }
 }
@@ -137,14 +139,14 @@ static void on_time(uv_timer_t *timer)
 
 static void inquiry_drop(struct inquiry *inquiry, uint32_t node)
 {
-    inquiry->waiting &= ~nodeset_of(node);
-    inquiry->silent |= nodeset_of(node);
+    nodeset_remove(&inquiry->waiting, node);
+    nodeset_add(&inquiry->silent, node);
 }
 
 /** Send a question to a member; without a connection it counts as silent. */
 static void inquiry_ask(struct inquiry *inquiry, uint32_t node, const struct wire *wire)
 {
-    inquiry->waiting |= nodeset_of(node);
+    nodeset_add(&inquiry->waiting, node);
     if (peers_send_wire_to(inquiry->owner->agent->peers, node, wire) < 0) {
         inquiry_drop(inquiry, node);
     }
@@ -182,7 +184,7 @@ static void runs_of_own(struct inquiry *inquiry)
         count = node_page_runs(node, inquiry->record.id, page, list, RUNS_ASKED);
         for (uint32_t i = 0; i < count; i++) {
             if (runs_add(&inquiry->runs, &list[i]) < 0) {
-                inquiry->silent |= nodeset_of(inquiry->owner->agent->node);
+                nodeset_add(&inquiry->silent, inquiry->owner->agent->node);
                 return;
             }
             page = list[i].page + list[i].count;
@@ -203,13 +205,14 @@ int inquiry_region(struct inquiries *inquiries, client_id client, uint64_t numbe
         return DSM_ENOMEM;
     }
     inquiry->record = *record;
-    inquiry->silent = record->homes & ~alive;
+    inquiry->silent = nodeset_minus(record->homes, alive);
+    others = nodeset_minus(nodeset_intersect(record->homes, alive), nodeset_of(agent->node));
     wire.request = inquiry->request;
     if (nodeset_has(record->homes, agent->node)) {
         runs_of_own(inquiry);
     }
-    for (others = record->homes & alive & ~nodeset_of(agent->node); others; others &= others - 1) {
-        inquiry_ask(inquiry, nodeset_first(others), &wire);
+    for (uint32_t i = nodeset_first(others); i != NODE_NONE; i = nodeset_next(others, i)) {
+        inquiry_ask(inquiry, i, &wire);
     }
     inquiry->is_asking = false;
     inquiry_settle(inquiry);
@@ -219,7 +222,8 @@ int inquiry_region(struct inquiries *inquiries, client_id client, uint64_t numbe
 int inquiry_stats(struct inquiries *inquiries, client_id client, uint64_t number)
 {
     const struct agent *agent = inquiries->agent;
-    nodeset others = node_members(driver_node(agent->driver)) & ~nodeset_of(agent->node);
+    nodeset others =
+        nodeset_minus(node_members(driver_node(agent->driver)), nodeset_of(agent->node));
     struct inquiry *inquiry = inquiry_new(inquiries, client, number);
     struct wire wire = {.kind = WIRE_QUERY, .topic = "stats"};
 
@@ -227,8 +231,8 @@ int inquiry_stats(struct inquiries *inquiries, client_id client, uint64_t number
         return DSM_ENOMEM;
     }
     wire.request = inquiry->request;
-    for (; others; others &= others - 1) {
-        inquiry_ask(inquiry, nodeset_first(others), &wire);
+    for (uint32_t i = nodeset_first(others); i != NODE_NONE; i = nodeset_next(others, i)) {
+        inquiry_ask(inquiry, i, &wire);
     }
     inquiry->is_asking = false;
     inquiry_settle(inquiry);
@@ -252,7 +256,7 @@ static void on_inspected(struct inquiry *inquiry, uint32_t node, const struct wi
         on.page = inquiry->asked[node] = run->page;
         inquiry_ask(inquiry, node, &on);
     } else {
-        inquiry->waiting &= ~nodeset_of(node);
+        nodeset_remove(&inquiry->waiting, node);
     }
 }
 
@@ -264,7 +268,7 @@ static void on_answer(struct inquiry *inquiry, uint32_t node, const struct wire 
     if (wire->error < 0 || answer->failed || buffer_len(answer) > ANSWER_BYTES_MAX) {
         inquiry_drop(inquiry, node);
     } else if (wire->value == 0) {
-        inquiry->waiting &= ~nodeset_of(node);
+        nodeset_remove(&inquiry->waiting, node);
     }
 }
 

@@ -353,8 +353,8 @@ static void on_message_head(struct peer *peer, const struct frame *frame)
                     message_kind_name(message.kind));
         return;
     }
-    message.from = (uint8_t)peer->node;
-    message.to = (uint8_t)peers->self;
+    message.from = (uint16_t)peer->node;
+    message.to = (uint16_t)peers->self;
     peers->events.on_message(peers->events.context, &message, frame->payload, frame->payload_bytes);
 }
 

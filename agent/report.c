@@ -37,8 +37,8 @@ json_t *report_node_names(const struct agent *agent, nodeset nodes)
 {
     json_t *names = json_array();
 
-    for (; nodes; nodes &= nodes - 1) {
-        const char *name = agent_node_name(agent, nodeset_first(nodes));
+    for (uint32_t i = nodeset_first(nodes); i != NODE_NONE; i = nodeset_next(nodes, i)) {
+        const char *name = agent_node_name(agent, i);
 
         json_array_append_new(names, report_text(name));
     }
@@ -90,8 +90,8 @@ static uint32_t count_peers_up(const struct agent *agent, nodeset members)
 {
     uint32_t count = 0;
 
-    for (members &= ~nodeset_of(agent->node); members; members &= members - 1) {
-        count += peers_is_up(agent->peers, nodeset_first(members));
+    for (uint32_t i = nodeset_first(members); i != NODE_NONE; i = nodeset_next(members, i)) {
+        count += i != agent->node && peers_is_up(agent->peers, i);
     }
     return count;
 }

@@ -40,7 +40,7 @@ static int run_compare(const void *a, const void *b)
 
 static bool run_is_alike(const struct page_run *a, const struct page_run *b)
 {
-    return a->owner == b->owner && a->readers == b->readers && a->lost == b->lost &&
+    return a->owner == b->owner && nodeset_equal(a->readers, b->readers) && a->lost == b->lost &&
            a->busy == b->busy;
 }
 
@@ -76,5 +76,5 @@ const char *run_state(const struct page_run *run)
     if (run->owner == NODE_NONE) {
         return "zero";
     }
-    return (run->readers & ~nodeset_of(run->owner)) != 0 ? "shared" : "owned";
+    return nodeset_is_part(run->readers, nodeset_of(run->owner)) ? "owned" : "shared";
 }

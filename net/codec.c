@@ -8,32 +8,34 @@
 
 #define PAGE_MAX ((UINT64_C(1) << 52) - 1)
 
+_Static_assert(NODES_MAX <= 64, "on the wire a set of nodes is one unsigned integer");
+
 /* ---- The tables. Rows: bit, name, member, type, largest legal value; see net/fields.h. ---- */
 
 #define MESSAGE_ROW(bit, name, member, type, max) \
     [bit] = FIELD_ROW(type, struct message, member, max),
 static const struct field message_fields[] = {MESSAGE_FIELDS(MESSAGE_ROW)};
 
-#define RECORD_FIELDS(X)                           \
-    X(0, kind, kind, e, RECORD_NODE)               \
-    X(1, unlinked, unlinked, b, 0)                 \
-    X(2, deleted, deleted, b, 0)                   \
-    X(3, alive, alive, b, 0)                       \
-    X(4, slot, id.slot, u, UINT32_MAX)             \
-    X(5, generation, id.generation, u, UINT32_MAX) \
-    X(6, revision, revision, u, UINT64_MAX)        \
-    X(7, name, name, t, 0)                         \
-    X(8, uid, uid, u, UINT32_MAX)                  \
-    X(9, gid, gid, u, UINT32_MAX)                  \
-    X(10, mode, mode, u, UINT32_MAX)               \
-    X(11, size_bytes, size_bytes, u, UINT64_MAX)   \
-    X(12, page_size, page_size, u, UINT32_MAX)     \
-    X(13, home, home, u, UINT32_MAX)               \
-    X(14, homes, homes, u, UINT64_MAX)             \
-    X(15, readers, readers, u, UINT64_MAX)         \
-    X(16, writers, writers, u, UINT64_MAX)         \
-    X(17, address, address, t, 0)                  \
-    X(18, epoch, epoch, u, UINT32_MAX)             \
+#define RECORD_FIELDS(X)                                                                           \
+    X(0, kind, kind, e, RECORD_NODE)                                                               \
+    X(1, unlinked, unlinked, b, 0)                                                                 \
+    X(2, deleted, deleted, b, 0)                                                                   \
+    X(3, alive, alive, b, 0)                                                                       \
+    X(4, slot, id.slot, u, UINT32_MAX)                                                             \
+    X(5, generation, id.generation, u, UINT32_MAX)                                                 \
+    X(6, revision, revision, u, UINT64_MAX)                                                        \
+    X(7, name, name, t, 0)                                                                         \
+    X(8, uid, uid, u, UINT32_MAX)                                                                  \
+    X(9, gid, gid, u, UINT32_MAX)                                                                  \
+    X(10, mode, mode, u, UINT32_MAX)                                                               \
+    X(11, size_bytes, size_bytes, u, UINT64_MAX)                                                   \
+    X(12, page_size, page_size, u, UINT32_MAX)                                                     \
+    X(13, home, home, u, UINT32_MAX)                                                               \
+    X(14, homes, homes.words[0], u, UINT64_MAX)                                                    \
+    X(15, readers, readers.words[0], u, UINT64_MAX)                                                \
+    X(16, writers, writers.words[0], u, UINT64_MAX)                                                \
+    X(17, address, address, t, 0)                                                                  \
+    X(18, epoch, epoch, u, UINT32_MAX)                                                             \
     X(19, joined, joined, u, UINT64_MAX)
 
 #define RECORD_ROW(bit, name, member, type, max) \
@@ -59,7 +61,7 @@ static const struct field run_fields[] = {
     FIELD_ROW_u(struct page_run, page, PAGE_MAX),
     FIELD_ROW_u(struct page_run, count, PAGE_MAX + 1),
     FIELD_ROW_n(struct page_run, owner, NODES_MAX - 1),
-    FIELD_ROW_u(struct page_run, readers, UINT64_MAX),
+    FIELD_ROW_u(struct page_run, readers.words[0], UINT64_MAX),
     FIELD_ROW_b(struct page_run, lost, 0),
     FIELD_ROW_b(struct page_run, busy, 0),
 };

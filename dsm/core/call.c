@@ -47,7 +47,7 @@ static void send_call(struct calls *calls, const struct sync_call *call)
 {
     struct message message = {
         .kind = MESSAGE_SYNC,
-        .to = (uint8_t)call->out.home,
+        .to = (uint16_t)call->out.home,
         .region = call->region->record.id,
         .request = call->out.id,
         .floor = context_floor(calls->context, call->out.home),
@@ -225,7 +225,7 @@ static void acknowledge(struct calls *calls, const struct sync_call *call)
 {
     struct message message = {
         .kind = MESSAGE_SYNC_ACK,
-        .to = (uint8_t)call->out.home,
+        .to = (uint16_t)call->out.home,
         .region = call->region->record.id,
         .request = call->out.id,
     };

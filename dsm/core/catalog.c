@@ -193,7 +193,7 @@ static void try_open(struct catalog_view *view, struct ticket *ticket)
 {
     const struct call *call = &ticket->call;
     struct region *region = find_name(view, call->object, call->name);
-    nodeset self = nodeset_of(view->context->config.self);
+    uint32_t self = view->context->config.self;
     bool write = call->object == RECORD_SEM || (call->oflag & CALL_OFLAG_WRITE) != 0;
     int32_t error;
 
@@ -212,11 +212,13 @@ static void try_open(struct catalog_view *view, struct ticket *ticket)
         propose_truncated(view, ticket, region);
     } else if (is_leaving(view, region)) {
         stall(view, ticket);
-    } else if ((region->record.readers & self) == 0 ||
-               (write && (region->record.writers & self) == 0)) {
+    } else if (!nodeset_has(region->record.readers, self) ||
+               (write && !nodeset_has(region->record.writers, self))) {
         ticket->proposal.record = region->record;
-        ticket->proposal.record.readers |= self;
-        ticket->proposal.record.writers |= write ? self : 0;
+        nodeset_add(&ticket->proposal.record.readers, self);
+        if (write) {
+            nodeset_add(&ticket->proposal.record.writers, self);
+        }
         ticket->proposal.replaces = (region_id){0, 0};
         propose(view, ticket, PROPOSAL_UPDATE);
     } else {
@@ -286,15 +288,15 @@ static void try_truncate(struct catalog_view *view, struct ticket *ticket)
 static void try_leave(struct catalog_view *view, struct ticket *ticket)
 {
     struct region *region = context_region(view->context, ticket->region);
-    nodeset self = nodeset_of(view->context->config.self);
+    uint32_t self = view->context->config.self;
 
-    if (region == NULL || region->count_refs > 0 || (region->record.readers & self) == 0) {
+    if (region == NULL || region->count_refs > 0 || !nodeset_has(region->record.readers, self)) {
         fail(view, ticket, 0);
         return;
     }
     ticket->proposal.record = region->record;
-    ticket->proposal.record.readers &= ~self;
-    ticket->proposal.record.writers &= ~self;
+    nodeset_remove(&ticket->proposal.record.readers, self);
+    nodeset_remove(&ticket->proposal.record.writers, self);
     propose(view, ticket, PROPOSAL_UPDATE);
 }
 
@@ -402,7 +404,7 @@ static bool is_sound(const struct record *record)
 {
     uint32_t size = record->page_size;
 
-    if (record->homes == 0 || memchr(record->name, 0, RECORD_NAME_BYTES) == NULL ||
+    if (nodeset_is_empty(record->homes) || memchr(record->name, 0, RECORD_NAME_BYTES) == NULL ||
         record->size_bytes > INT64_MAX) {
         return false;
     }

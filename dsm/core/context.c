@@ -58,7 +58,7 @@ void context_send(struct context *context, const struct message *message, uint32
 
         core_assert(source == BYTES_NONE, "N3: no node sends page bytes to itself");
         item->message = *message;
-        item->message.from = (uint8_t)context->config.self;
+        item->message.from = (uint16_t)context->config.self;
         item->message.epoch = context->epoch;
         list_add_tail(&context->loop, &item->place);
         return;
@@ -69,7 +69,7 @@ void context_send(struct context *context, const struct message *message, uint32
     action->keep = keep;
     action->first = first;
     action->message = *message;
-    action->message.from = (uint8_t)context->config.self;
+    action->message.from = (uint16_t)context->config.self;
     action->message.epoch = context->epoch;
     context->counters.messages_sent++;
     if (source != BYTES_NONE) {
@@ -107,17 +107,13 @@ struct map *context_map(const struct context *context, map_id id)
 
 uint32_t region_home(const struct region *region, uint64_t page)
 {
-    nodeset homes = region->record.homes;
-    uint32_t count = nodeset_count(homes);
-    uint64_t turn;
+    const nodeset *homes = &region->record.homes;
+    uint32_t count = nodeset_count(*homes);
 
     if (count <= 1) {
-        return nodeset_first(homes);
+        return nodeset_first(*homes);
     }
-    for (turn = (page / STRIPE_PAGES) % count; turn > 0; turn--) {
-        homes &= homes - 1;
-    }
-    return nodeset_first(homes);
+    return nodeset_nth(*homes, (uint32_t)(page / STRIPE_PAGES % count));
 }
 
 bool region_home_is_lost(const struct context *context, const struct region *region, uint32_t home)

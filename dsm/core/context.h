@@ -15,9 +15,10 @@
 #define ITEMS_PER_STEP 16u
 /**
  * Actions that one item of work may add at most: an INVALIDATE of RANGE_PAGES_MAX pages of which
- * every other one is here protects and drops them one by one, and answers.
+ * every other one is here protects and drops them one by one, and answers; or a write that every
+ * other node's copy has to go for.
  */
-#define ACTIONS_PER_ITEM 272u
+#define ACTIONS_PER_ITEM (16u + (NODES_MAX < RANGE_PAGES_MAX ? RANGE_PAGES_MAX : NODES_MAX))
 /** Bytes of one request at most, so that the messages of its answer are few. */
 #define RANGE_BYTES_MAX (4u << 20)
 /** Requests to one home that may be open at once; the home remembers so many closed ones. */

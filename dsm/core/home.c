@@ -57,7 +57,7 @@ struct message transfer_message(const struct transfer *transfer, uint32_t kind, 
 {
     struct message message = {
         .kind = (uint8_t)kind,
-        .to = (uint8_t)to,
+        .to = (uint16_t)to,
         .requester = transfer->requester,
         .region = transfer->region->record.id,
         .page = transfer->page,
@@ -92,7 +92,7 @@ void transfer_grant(struct homes *homes, const struct transfer *transfer)
     struct message message = transfer_message(transfer, MESSAGE_GRANT, transfer->requester);
     static const uint8_t mode_flags[] = {0, FLAG_ZERO, FLAG_COPY};
 
-    core_assert(transfer->acks == 0, "H2");
+    core_assert(nodeset_is_empty(transfer->acks), "H2");
     message.flags = mode_flags[transfer->mode];
     if (transfer->kind == TRANSFER_WRITE) {
         message.flags |= FLAG_WRITE;
@@ -102,7 +102,7 @@ void transfer_grant(struct homes *homes, const struct transfer *transfer)
 
 void transfer_drive(struct homes *homes, struct transfer *transfer)
 {
-    nodeset acks = transfer->acks;
+    const nodeset *acks = &transfer->acks;
 
     transfer->sent_ms = homes->context->now_ms;
     list_remove(&transfer->place);
@@ -119,13 +119,14 @@ void transfer_drive(struct homes *homes, struct transfer *transfer)
         send_simple(homes, transfer, MESSAGE_ADOPT, transfer->requester);
         return;
     }
-    for (; acks != 0; acks &= acks - 1) {
-        send_simple(homes, transfer, MESSAGE_INVALIDATE, nodeset_first(acks));
+    for (uint32_t node = nodeset_first(*acks); node != NODE_NONE;
+         node = nodeset_next(*acks, node)) {
+        send_simple(homes, transfer, MESSAGE_INVALIDATE, node);
     }
     if (transfer->mode == MODE_DATA) {
         send_forward(homes, transfer);
     }
-    if (transfer->acks == 0 && (transfer->mode != MODE_DATA || transfer->announced)) {
+    if (nodeset_is_empty(*acks) && (transfer->mode != MODE_DATA || transfer->announced)) {
         transfer_grant(homes, transfer);
     }
 }
@@ -140,8 +141,8 @@ struct transfer *transfer_new(struct homes *homes, struct region *region, uint64
     list_init(&transfer->place);
     transfer->region = region;
     transfer->page = page;
-    transfer->requester = (uint8_t)requester;
-    transfer->source = 0xff;
+    transfer->requester = (uint16_t)requester;
+    transfer->source = NODE_NONE;
     homes->count_of[requester]++;
     return transfer;
 }
@@ -205,7 +206,7 @@ void transfer_lose(struct homes *homes, struct transfer *transfer)
     struct message message = transfer_message(transfer, MESSAGE_LOST, transfer->requester);
 
     message.error = DSM_EDOWN;
-    message.requester = (uint8_t)(home_page_owner(page) % NODES_MAX);
+    message.requester = (uint16_t)(home_page_owner(page) % NODES_MAX);
     context_send(homes->context, &message, BYTES_NONE, 0, 0);
     transfer_close(homes, transfer);
 }
@@ -213,7 +214,7 @@ void transfer_lose(struct homes *homes, struct transfer *transfer)
 static bool is_alike(const struct home_page *first, const struct home_page *page)
 {
     return page->open == NULL && page->waiters == NULL && page->owner == first->owner &&
-           page->readers == first->readers && page->lost == first->lost &&
+           nodeset_equal(page->readers, first->readers) && page->lost == first->lost &&
            page->orphan == first->orphan;
 }
 
@@ -240,7 +241,7 @@ static void plan_read(struct homes *homes, struct transfer *transfer, const stru
     uint32_t self = homes->context->config.self;
     uint32_t owner = home_page_owner(page);
 
-    transfer->acks = 0;
+    transfer->acks = NODESET_EMPTY;
     transfer->announced = false;
     if (owner == NODE_NONE) {
         transfer->mode = MODE_ZERO;
@@ -251,7 +252,7 @@ static void plan_read(struct homes *homes, struct transfer *transfer, const stru
                     transfer->source != self;
 
         transfer->mode = MODE_DATA;
-        transfer->source = (uint8_t)(here ? self : owner);
+        transfer->source = (uint16_t)(here ? self : owner);
     }
 }
 
@@ -259,7 +260,7 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
 {
     uint32_t owner = home_page_owner(page);
 
-    transfer->acks = page->readers & ~nodeset_of(transfer->requester);
+    transfer->acks = nodeset_minus(page->readers, nodeset_of(transfer->requester));
     if (owner == transfer->requester) {
         transfer->mode = MODE_COPY; /* the home itself: it took the page over after it had asked */
     } else if (nodeset_has(page->readers, transfer->requester) && transfer->count == 1 &&
@@ -269,10 +270,10 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
         transfer->mode = MODE_ZERO;
     } else {
         transfer->mode = MODE_DATA;
-        transfer->source = (uint8_t)owner;
-        transfer->acks &= ~nodeset_of(owner);
+        transfer->source = (uint16_t)owner;
+        nodeset_remove(&transfer->acks, owner);
     }
-    transfer->announced = transfer->acks != 0;
+    transfer->announced = !nodeset_is_empty(transfer->acks);
 }
 
 /*

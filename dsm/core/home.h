@@ -23,16 +23,18 @@ enum transfer_mode {
     MODE_COPY = 2, /* the requester has them */
 };
 
-/** A page's record at its home: 32 bytes. All zero: never asked for. */
+/** A page's record at its home: 32 bytes for 64 nodes. All zero: never asked for. */
 struct home_page {
     struct transfer *open;
     struct transfer *waiters; /* first of them */
     nodeset readers;          /* every node that may have a copy, the owner included */
     uint64_t written : 48;    /* version of the last write grant */
-    uint64_t owner : 8;       /* node number + 1; 0: never written */
+    uint64_t owner : 13;      /* node number + 1; 0: never written */
     uint64_t orphan : 1;      /* the owner died or may have no bytes; a reader has, perhaps */
     uint64_t lost : 1;        /* the last copy is gone with the owner */
 };
+
+_Static_assert(sizeof(struct home_page) == 24 + sizeof(nodeset), "nothing but what is needed");
 
 /** A transfer of a run of pages, waiting or open. */
 struct transfer {
@@ -48,8 +50,8 @@ struct transfer {
     uint32_t count;
     uint8_t kind; /* enum transfer_kind */
     uint8_t mode; /* enum transfer_mode */
-    uint8_t requester;
-    uint8_t source;
+    uint16_t requester;
+    uint16_t source; /* NODE_NONE: none was named yet */
     bool is_open;
     bool announced; /* FORWARD said that a GRANT comes */
     bool asking;    /* the source died; the requester was asked */

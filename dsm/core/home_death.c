@@ -50,11 +50,11 @@ void homes_hurry(struct homes *homes)
 
 static void orphan_page(struct home_page *page, uint32_t node)
 {
-    page->readers &= ~nodeset_of(node);
+    nodeset_remove(&page->readers, node);
     if (page->owner == node + 1u) {
         page->orphan = 1;
     }
-    if (page->orphan && page->readers == 0) {
+    if (page->orphan && nodeset_is_empty(page->readers)) {
         page->lost = 1;
     }
 }
@@ -73,23 +73,25 @@ static void orphan_pages(struct homes *homes, uint32_t node)
 /* The requester died: nothing is sent any more, but a writer may have written. */
 static void abandon(struct homes *homes, struct transfer *transfer)
 {
-    bool was_granted = transfer->acks == 0;
+    bool was_granted = nodeset_is_empty(transfer->acks);
 
     for (uint32_t i = 0; transfer->kind == TRANSFER_WRITE && i < transfer->count; i++) {
         struct home_page *page = transfer_page(homes, transfer, i);
 
         if (was_granted) {
-            page->readers &= transfer->mode == MODE_DATA ? nodeset_of(transfer->source) : 0;
+            page->readers = transfer->mode == MODE_DATA
+                                ? nodeset_intersect(page->readers, nodeset_of(transfer->source))
+                                : NODESET_EMPTY;
             page->owner = transfer->requester + 1u;
         }
         /* Readers that have acknowledged have no copy any more, the owner among them, perhaps. */
         page->orphan = page->owner != 0;
-        page->lost = page->orphan && page->readers == 0;
+        page->lost = page->orphan && nodeset_is_empty(page->readers);
     }
     if (transfer->kind == TRANSFER_ADOPT) {
         struct home_page *page = transfer_page(homes, transfer, 0);
 
-        page->lost = page->readers == 0;
+        page->lost = nodeset_is_empty(page->readers);
     }
     transfer_close(homes, transfer);
 }
@@ -131,7 +133,7 @@ void homes_member_died(struct homes *homes, uint32_t node)
             abandon(homes, transfer);
             continue;
         }
-        transfer->acks &= ~nodeset_of(node);
+        nodeset_remove(&transfer->acks, node);
         if (transfer->mode == MODE_DATA && transfer->source == node &&
             (transfer->kind == TRANSFER_READ || transfer->kind == TRANSFER_WRITE)) {
             transfer->asking = true; /* its bytes may have come all the same */
@@ -184,7 +186,8 @@ static struct page_run run_of(const struct home_page *page, uint64_t number)
 static bool continues(const struct page_run *run, const struct page_run *next)
 {
     return run->page + run->count == next->page && run->owner == next->owner &&
-           run->readers == next->readers && run->lost == next->lost && run->busy == next->busy;
+           nodeset_equal(run->readers, next->readers) && run->lost == next->lost &&
+           run->busy == next->busy;
 }
 
 uint32_t homes_page_runs(const struct homes *homes, const struct region *region, uint64_t page,
@@ -200,7 +203,8 @@ uint32_t homes_page_runs(const struct homes *homes, const struct region *region,
             uint64_t number = chunk->number * CHUNK_PAGES + i;
             struct page_run run = run_of(record, number);
 
-            if (number < page || (record->owner == 0 && record->readers == 0 && !run.busy)) {
+            if (number < page ||
+                (record->owner == 0 && nodeset_is_empty(run.readers) && !run.busy)) {
                 continue;
             }
             if (count > 0 && continues(&runs[count - 1], &run)) {

@@ -48,7 +48,7 @@ static void repeat(struct homes *homes, const struct message *message, struct ho
     } else {
         answer.kind = MESSAGE_LOST;
         answer.granted = 1;
-        answer.requester = (uint8_t)(home_page_owner(page) % NODES_MAX);
+        answer.requester = (uint16_t)(home_page_owner(page) % NODES_MAX);
         /* It was closed by a CONFIRM, and then nobody listens, or it was refused. */
         answer.error = page->lost ? DSM_EDOWN : DSM_EACCES;
         context_send(homes->context, &answer, BYTES_NONE, 0, 0);
@@ -108,8 +108,8 @@ void homes_on_invalidated(struct homes *homes, const struct message *message)
         transfer->kind != TRANSFER_WRITE || !nodeset_has(transfer->acks, message->from)) {
         return;
     }
-    transfer->acks &= ~nodeset_of(message->from);
-    if (transfer->acks == 0) {
+    nodeset_remove(&transfer->acks, message->from);
+    if (nodeset_is_empty(transfer->acks)) {
         transfer_grant(homes, transfer);
     }
 }
@@ -122,8 +122,8 @@ static void close_adopt(struct homes *homes, struct transfer *transfer, bool ado
         page->owner = transfer->requester + 1u;
         page->orphan = 0;
     } else {
-        page->readers &= ~nodeset_of(transfer->requester);
-        page->lost = page->readers == 0;
+        nodeset_remove(&page->readers, transfer->requester);
+        page->lost = nodeset_is_empty(page->readers);
     }
     transfer_close(homes, transfer);
 }
@@ -199,11 +199,11 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
     for (uint32_t i = 0; i < transfer->count; i++) {
         struct home_page *page = transfer_page(homes, transfer, i);
 
-        page->readers &= ~nodeset_of(message->from);
+        nodeset_remove(&page->readers, message->from);
         if (home_page_owner(page) == message->from) {
             page->orphan = 1;
         }
-        if (page->orphan && page->readers == 0) { /* H6 */
+        if (page->orphan && nodeset_is_empty(page->readers)) { /* H6 */
             page->lost = 1;
         }
     }
@@ -216,7 +216,7 @@ static void apply(struct homes *homes, const struct transfer *transfer, struct h
 
     switch (transfer->kind) {
     case TRANSFER_READ:
-        page->readers |= nodeset_of(transfer->requester);
+        nodeset_add(&page->readers, transfer->requester);
         page->lost = 0; /* its source died when the bytes had left */
         break;
     case TRANSFER_WRITE:
@@ -227,8 +227,8 @@ static void apply(struct homes *homes, const struct transfer *transfer, struct h
         page->lost = 0;
         break;
     case TRANSFER_LEAVE:
-        page->readers &= ~nodeset_of(transfer->requester);
-        page->readers |= nodeset_of(self);
+        nodeset_remove(&page->readers, transfer->requester);
+        nodeset_add(&page->readers, self);
         page->owner = self + 1u;
         page->orphan = 0;
         page->lost = 0;

@@ -127,9 +127,9 @@ struct message {
     uint8_t kind;  /* enum message_kind */
     uint8_t flags; /* enum message_flag */
     uint8_t op;    /* enum sync_op */
-    uint8_t from;  /* sender; set by the receiver's link from the certificate, not from bytes */
-    uint8_t to;
-    uint8_t requester;
+    uint16_t from; /* sender; set by the receiver's link from the certificate, not from bytes */
+    uint16_t to;
+    uint16_t requester;
     uint16_t count;
     uint16_t granted;
     int32_t error; /* 0 or DSM_E... */

@@ -178,8 +178,8 @@ static void on_event(struct node *node, const struct event *event)
     case EVENT_ATOMIC_DONE: {
         struct message done = {
             .kind = MESSAGE_ATOMIC_DONE,
-            .to = (uint8_t)node->context.config.self,
-            .requester = (uint8_t)event->atomic_done.requester,
+            .to = (uint16_t)node->context.config.self,
+            .requester = (uint16_t)event->atomic_done.requester,
             .request = event->atomic_done.request,
             .error = event->atomic_done.error,
             .value = event->atomic_done.value,

@@ -191,7 +191,7 @@ struct action {
 };
 
 /** Actions of one step at most. */
-#define ACTIONS_MAX 1024u
+#define ACTIONS_MAX (NODES_MAX < 256 ? 1024u : NODES_MAX * 4u)
 
 struct actions {
     uint32_t count;

@@ -28,7 +28,7 @@ static void refuse(struct node *node, const struct message *message, int32_t err
     } else {
         answer.kind = MESSAGE_LOST;
         answer.granted = message->count;
-        answer.requester = (uint8_t)node->context.config.self;
+        answer.requester = (uint16_t)node->context.config.self;
     }
     context_send(&node->context, &answer, BYTES_NONE, 0, 0);
 }

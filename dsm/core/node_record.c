@@ -68,12 +68,12 @@ static void on_member(struct node *node, const struct record *record)
     known = &context->members[number];
     if (number != context->config.self && known->alive &&
         (!record->alive || record->id.generation != known->id.generation)) {
-        context->alive &= ~nodeset_of(number);
+        nodeset_remove(&context->alive, number);
         member_died(node, number);
     }
     *known = *record;
     if (record->alive || number == context->config.self) {
-        context->alive |= nodeset_of(number);
+        nodeset_add(&context->alive, number);
     }
     if (record->epoch > context->epoch) {
         context->epoch = record->epoch;

@@ -107,7 +107,7 @@ static void send_request(struct pages *pages, struct page_request *request)
     static const uint8_t kinds[] = {0, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_LEAVE};
     struct message message = {
         .kind = kinds[request->kind],
-        .to = (uint8_t)request->out.home,
+        .to = (uint16_t)request->out.home,
         .region = request->region->record.id,
         .page = request->page,
         .count = (uint16_t)request->count,
@@ -208,7 +208,7 @@ static void fail_atomic(struct pages *pages, const struct waiter *waiter, int32_
 {
     struct message reply = {
         .kind = MESSAGE_ATOMIC_DONE,
-        .to = (uint8_t)pages->context->config.self,
+        .to = (uint16_t)pages->context->config.self,
         .requester = waiter->atomic.requester,
         .region = waiter->region->record.id,
         .request = waiter->atomic.request,

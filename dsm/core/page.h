@@ -33,6 +33,8 @@ struct page {
     uint64_t used : 1;            /* granted since the eviction clock passed */
 };
 
+_Static_assert(sizeof(struct page) == 16, "one for each page that was touched here");
+
 /** Who waits for a page: a program's thread behind a mapping, or an atomic operation. */
 struct waiter {
     struct list place;

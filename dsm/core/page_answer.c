@@ -23,7 +23,7 @@ static void confirm(struct pages *pages, const struct message *message, uint64_t
     if (region == NULL || page >= region_pages(region)) {
         return;
     }
-    answer.to = (uint8_t)region_home(region, page);
+    answer.to = (uint16_t)region_home(region, page);
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
 }
 
@@ -232,7 +232,7 @@ static void deny(struct pages *pages, const struct message *message)
         .page = message->page,
         .count = message->count,
         .request = message->request,
-        .requester = (uint8_t)pages->context->config.self,
+        .requester = (uint16_t)pages->context->config.self,
     };
 
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
@@ -346,7 +346,7 @@ void pages_fail(struct pages *pages, struct page_request *request)
         .region = request->region->record.id,
         .request = request->out.id,
         .granted = (uint16_t)request->count,
-        .requester = (uint8_t)request->out.home,
+        .requester = (uint16_t)request->out.home,
         .error = DSM_EDOWN,
     };
 

@@ -291,7 +291,7 @@ void pages_on_adopt(struct pages *pages, const struct message *message)
         .count = 1,
         .request = message->request,
         .version = message->version,
-        .requester = (uint8_t)pages->context->config.self,
+        .requester = (uint16_t)pages->context->config.self,
     };
 
     if (can) {
@@ -308,12 +308,12 @@ static void ask_about(struct pages *pages, const struct kept *kept, const struct
     struct message message = {
         .kind = MESSAGE_NOT_HERE,
         .flags = FLAG_COPY,
-        .to = (uint8_t)region_home(region, kept->page),
+        .to = (uint16_t)region_home(region, kept->page),
         .region = kept->region,
         .page = kept->page,
         .count = (uint16_t)kept->count,
         .request = kept->request,
-        .requester = (uint8_t)kept->requester,
+        .requester = (uint16_t)kept->requester,
     };
 
     context_send(pages->context, &message, BYTES_NONE, 0, 0);

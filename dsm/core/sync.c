@@ -307,7 +307,7 @@ static void start_atomic(struct syncs *syncs, const struct message *message)
     struct message atomic = *message;
 
     atomic.kind = MESSAGE_ATOMIC;
-    atomic.to = (uint8_t)syncs->context->config.self;
+    atomic.to = (uint16_t)syncs->context->config.self;
     atomic.requester = message->from;
     context_send(syncs->context, &atomic, BYTES_NONE, 0, 0);
 }

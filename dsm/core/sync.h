@@ -46,7 +46,7 @@ struct sync_entry {
     uint64_t request;
     uint64_t value;
     int32_t error;
-    uint8_t node;
+    uint16_t node;
     uint8_t op;
     uint8_t state; /* enum sync_state */
     bool was_queued; /* the requester was told so: its floor does not say that it has the outcome */

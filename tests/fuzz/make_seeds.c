@@ -55,7 +55,7 @@ static void fill_record(struct record *record)
                               .mode = 0600,
                               .size_bytes = 1 << 20,
                               .page_size = 4096,
-                              .homes = 7};
+                              .homes = nodeset_from_word(7)};
     snprintf(record->name, sizeof(record->name), "/photograph");
 }
 
@@ -69,7 +69,8 @@ static void fill_wire(struct wire *wire, uint32_t kind)
                           .request = 12,
                           .revision = 300,
                           .id = {2, 3}};
-    wire->run = (struct page_run){.page = 5, .count = 900, .owner = 1, .readers = 6};
+    wire->run =
+        (struct page_run){.page = 5, .count = 900, .owner = 1, .readers = nodeset_from_word(6)};
     snprintf(wire->address, sizeof(wire->address), "192.0.2.1:7600");
     snprintf(wire->topic, sizeof(wire->topic), "status");
     snprintf(wire->text, sizeof(wire->text), "{\"a\": 1}");

@@ -122,7 +122,7 @@ static int32_t apply(struct cluster *cluster, const struct proposal *proposal, r
         return DSM_EAGAIN;
     }
     *record = proposal->record;
-    record->deleted = record->unlinked && record->readers == 0;
+    record->deleted = record->unlinked && nodeset_is_empty(record->readers);
     cluster_publish(cluster, record);
     return 0;
 }
@@ -153,9 +153,9 @@ static void release_regions(struct cluster *cluster, uint32_t node)
         struct record *other = &cluster->records[i];
 
         if (!other->deleted && nodeset_has(other->readers, node)) {
-            other->readers &= ~nodeset_of(node);
-            other->writers &= ~nodeset_of(node);
-            other->deleted = other->unlinked && other->readers == 0;
+            nodeset_remove(&other->readers, node);
+            nodeset_remove(&other->writers, node);
+            other->deleted = other->unlinked && nodeset_is_empty(other->readers);
             cluster_publish(cluster, other);
         }
     }

@@ -94,8 +94,8 @@ struct record solo_region(uint32_t slot, uint64_t pages, uint32_t home)
         .size_bytes = pages * 4096,
         .page_size = 4096,
         .homes = nodeset_of(home),
-        .readers = ~(nodeset)0,
-        .writers = ~(nodeset)0,
+        .readers = nodeset_below(NODES_MAX),
+        .writers = nodeset_below(NODES_MAX),
     };
 
     snprintf(record.name, sizeof(record.name), "/r%u", slot);
@@ -233,7 +233,7 @@ void solo_agree(struct solo *solo)
     for (uint32_t i = 0; solo_proposed(solo, i) != NULL; i++) {
         record = solo_proposed(solo, i)->record;
     }
-    record.deleted = record.unlinked && record.readers == 0;
+    record.deleted = record.unlinked && nodeset_is_empty(record.readers);
     solo_record(solo, &record);
     solo_decide(solo, 0, record.id);
 }

@@ -19,8 +19,8 @@ struct message solo_home_message(const struct solo *solo, uint32_t kind, uint32_
 {
     struct message message = {
         .kind = (uint8_t)kind,
-        .from = (uint8_t)from,
-        .requester = (uint8_t)from,
+        .from = (uint16_t)from,
+        .requester = (uint16_t)from,
         .epoch = node_epoch(solo->node),
         .region = id,
         .page = page,
@@ -45,7 +45,7 @@ void solo_home_say_for(struct solo *solo, uint32_t kind, uint32_t from, uint32_t
 {
     struct message message = solo_home_message(solo, kind, from, number, page, 1);
 
-    message.requester = (uint8_t)requester;
+    message.requester = (uint16_t)requester;
     solo_message(solo, &message, 0);
 }
 

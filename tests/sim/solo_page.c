@@ -43,7 +43,7 @@ struct message solo_page_message(const struct solo_page *page, uint32_t kind, ui
 {
     struct message message = {
         .kind = (uint8_t)kind,
-        .from = (uint8_t)from,
+        .from = (uint16_t)from,
         .to = 1,
         .epoch = node_epoch(page->solo->node),
         .region = page->region,

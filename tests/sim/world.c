@@ -119,7 +119,7 @@ static void settle(struct world *world)
     world->is_ending = true;
     memset(cluster->is_held, 0, sizeof(cluster->is_held));
     memset(cluster->is_late, 0, sizeof(cluster->is_late));
-    while ((world->dead & ~world->declared) != 0) {
+    while (!nodeset_is_part(world->dead, world->declared)) {
         world_declare(world);
     }
     cluster_run(cluster);

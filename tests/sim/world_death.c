@@ -52,7 +52,7 @@ bool world_may_be_lost(const struct world *world, uint32_t area, uint64_t page)
 /* A home knows a page to be alone with the dead, on its way, or not to be known. */
 static bool is_at_stake(const struct world *world, const struct page_run *run)
 {
-    if (run->busy || (run->readers & ~world->dead) == 0) {
+    if (run->busy || nodeset_is_part(run->readers, world->dead)) {
         return run->busy || run->owner != NODE_NONE;
     }
     return world->options.budget_pages != 0 && nodeset_has(world->dead, run->owner);
@@ -114,8 +114,8 @@ void world_kill(struct world *world)
     } else {
         cluster_kill(world->cluster, node);
     }
-    world->dead |= nodeset_of(node);
-    world->declared &= ~nodeset_of(node);
+    nodeset_add(&world->dead, node);
+    nodeset_remove(&world->declared, node);
     for (uint32_t i = 0; i < CLUSTER_REGIONS; i++) {
         if (record_of(world, i) != NULL) {
             mark_area(world, i);
@@ -130,11 +130,11 @@ void world_kill(struct world *world)
 
 void world_declare(struct world *world)
 {
-    uint32_t node = nodeset_first(world->dead & ~world->declared);
+    uint32_t node = nodeset_first(nodeset_minus(world->dead, world->declared));
 
     if (node != NODE_NONE) {
         cluster_declare_dead(world->cluster, node);
-        world->declared |= nodeset_of(node);
+        nodeset_add(&world->declared, node);
     }
 }
 
@@ -144,7 +144,7 @@ void world_restart(struct world *world)
 
     if (node != NODE_NONE && !world->cluster->is_late[node]) {
         cluster_restart(world->cluster, node);
-        world->dead &= ~nodeset_of(node);
-        world->declared &= ~nodeset_of(node);
+        nodeset_remove(&world->dead, node);
+        nodeset_remove(&world->declared, node);
     }
 }

@@ -282,7 +282,7 @@ void cluster_check_even(struct cluster *cluster, uint64_t revision, struct node_
             assert_int_equal(x->kind, y->kind);
             assert_true(region_id_equal(x->id, y->id));
             assert_string_equal(x->name, y->name);
-            assert_int_equal(x->readers, y->readers);
+            assert_true(nodeset_equal(x->readers, y->readers));
             assert_int_equal(x->alive, y->alive);
             assert_int_equal(x->deleted, y->deleted);
         }

@@ -91,9 +91,10 @@ static void test_cursor_of_another_document_is_stale(void **state)
     pieces_close(&pieces);
 }
 
-static struct page_run run_make(uint64_t page, uint64_t count, uint32_t owner, nodeset readers)
+static struct page_run run_make(uint64_t page, uint64_t count, uint32_t owner, uint64_t readers)
 {
-    return (struct page_run){.page = page, .count = count, .owner = owner, .readers = readers};
+    return (struct page_run){
+        .page = page, .count = count, .owner = owner, .readers = nodeset_from_word(readers)};
 }
 
 /* Runs of several homes come in any order; alike neighbours become one, others stay apart. */
@@ -157,7 +158,7 @@ static void test_run_state_names_the_worst(void **state)
     assert_string_equal(run_state(&run), "owned");
     run.readers = nodeset_of(3);
     assert_string_equal(run_state(&run), "owned");
-    run.readers |= nodeset_of(5);
+    nodeset_add(&run.readers, 5);
     assert_string_equal(run_state(&run), "shared");
     run.busy = true;
     assert_string_equal(run_state(&run), "busy");

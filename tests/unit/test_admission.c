@@ -107,7 +107,7 @@ static void test_node_without_the_right_is_denied(void **state)
     struct message read = message_of(MESSAGE_READ), write = message_of(MESSAGE_WRITE);
     struct message lock = message_of(MESSAGE_SYNC), leave = message_of(MESSAGE_LEAVE);
 
-    record.readers = nodeset_of(0) | nodeset_of(2);
+    record.readers = nodeset_union(nodeset_of(0), nodeset_of(2));
     record.writers = nodeset_of(0);
     solo_record(solo, &record);
     solo_message(solo, &read, 0);
@@ -140,7 +140,7 @@ static void test_right_that_arrives_admits_the_request(void **state)
     solo_record(solo, &record);
     solo_message(solo, &write, 0);
     assert_null(solo_sent(solo, MESSAGE_GRANT, 0));
-    record.writers = ~(nodeset)0;
+    record.writers = nodeset_below(NODES_MAX);
     solo_record(solo, &record);
     assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->flags, FLAG_WRITE | FLAG_ZERO);
 }
@@ -241,8 +241,12 @@ static void test_repeated_request_needs_no_right_any_more(void **state)
 static void test_operations_that_do_not_fit_their_object_are_refused(void **state)
 {
     struct solo *solo = *state;
-    struct record sem = {.kind = RECORD_SEM, .id = {6, 60}, .name = "/s", .homes = 1,
-                         .readers = ~(nodeset)0, .writers = ~(nodeset)0};
+    struct record sem = {.kind = RECORD_SEM,
+                         .id = {6, 60},
+                         .name = "/s",
+                         .homes = nodeset_from_word(1),
+                         .readers = nodeset_below(NODES_MAX),
+                         .writers = nodeset_below(NODES_MAX)};
     static const struct {
         uint8_t op;
         bool on_sem;

@@ -172,7 +172,7 @@ static void test_refusal_by_a_home_that_is_behind_is_asked_again(void **state)
     assert_int_equal(solo_sent(place->solo, MESSAGE_SYNC, 1)->op, SYNC_LOCK);
     assert_true(solo_sent(place->solo, MESSAGE_SYNC, 1)->request != reply.request);
     reply.request = solo_sent(place->solo, MESSAGE_SYNC, 1)->request;
-    record.writers = 0;
+    record.writers = NODESET_EMPTY;
     solo_record(place->solo, &record);
     solo_message(place->solo, &reply, 0);
     assert_int_equal(solo_error(place->solo, number), DSM_EACCES);

@@ -122,7 +122,7 @@ static void test_conflicting_updates_one_wins(void **state)
     struct record grown = *node_host_find(&cluster->b, RECORD_REGION, "/x");
     struct record opened = *node_host_find(&cluster->c, RECORD_REGION, "/x");
     grown.size_bytes = 8192;
-    opened.readers |= nodeset_of(2);
+    nodeset_add(&opened.readers, 2);
     node_host_update(&cluster->b, 2, &grown);
     node_host_update(&cluster->c, 2, &opened);
     int first = node_host_await(&cluster->b, 2);
@@ -139,7 +139,7 @@ static void test_proposal_for_another_node_is_refused(void **state)
     node_host_create(&cluster->b, 1, "/x");
     assert_int_equal(node_host_await(&cluster->b, 1), 0);
     struct record record = *node_host_find(&cluster->b, RECORD_REGION, "/x");
-    record.readers |= nodeset_of(2);
+    nodeset_add(&record.readers, 2);
     node_host_update(&cluster->b, 2, &record);
     assert_int_equal(node_host_await(&cluster->b, 2), DSM_EACCES);
 }
@@ -213,7 +213,7 @@ static void test_keeper_restart_loses_nothing(void **state)
     assert_true(record->alive);
     assert_int_equal(record->epoch, 1);
     record = node_host_find(&cluster->c, RECORD_REGION, "/of-a");
-    assert_int_equal(record->readers, 0); /* its programs are gone with it */
+    assert_int_equal(nodeset_word(record->readers), 0); /* its programs are gone with it */
     assert_true(node_host_find(&cluster->c, RECORD_NODE, "b")->alive);
     assert_true(stage_run(&cluster->stage, all_are_connected, cluster));
 }
@@ -272,7 +272,7 @@ static void test_leaving_is_a_death_without_a_wait(void **state)
     struct node_host *const rest[] = {&cluster->a, &cluster->c};
     cluster_check_even(cluster, 3, rest, 2);
     assert_int_equal(node_host_find(&cluster->c, RECORD_NODE, "b")->epoch, 1);
-    assert_int_equal(node_host_find(&cluster->c, RECORD_REGION, "/x")->readers, 0);
+    assert_int_equal(nodeset_word(node_host_find(&cluster->c, RECORD_REGION, "/x")->readers), 0);
     node_host_close(&cluster->b);
     record_list_close(&cluster->b.records);
     stage_run_ms(&cluster->stage, 1);

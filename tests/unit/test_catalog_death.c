@@ -135,7 +135,8 @@ static void test_crashed_member_dies_after_its_lease(void **state)
     struct node_host *const nodes[] = {&scene->cluster.a, &scene->cluster.b};
     cluster_check_even(&scene->cluster, 2, nodes, 2);
     assert_int_equal(node_host_find(&scene->cluster.b, RECORD_NODE, "c")->epoch, 1);
-    assert_int_equal(node_host_find(&scene->cluster.b, RECORD_REGION, "/of-c")->readers, 0);
+    assert_int_equal(
+        nodeset_word(node_host_find(&scene->cluster.b, RECORD_REGION, "/of-c")->readers), 0);
 }
 
 /* Silence on an open connection counts from the last sign of life, once and not twice. */

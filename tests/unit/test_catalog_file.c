@@ -106,7 +106,8 @@ static void test_death_releases_what_the_node_had_open(void **state)
     assert_false(f->changes.records[0].alive);
     assert_int_equal(f->changes.records[0].epoch, 1);
     assert_true(region_id_equal(f->changes.records[1].id, kept.id));
-    assert_int_equal(f->changes.records[1].readers | f->changes.records[1].writers, 0);
+    assert_true(nodeset_is_empty(f->changes.records[1].readers));
+    assert_true(nodeset_is_empty(f->changes.records[1].writers));
     assert_false(f->changes.records[1].deleted);
     assert_true(region_id_equal(f->changes.records[2].id, gone.id));
     assert_true(f->changes.records[2].deleted);
@@ -134,8 +135,8 @@ static void test_slots_are_given_from_the_lowest(void **state)
     }
     struct proposal update = update_of(&r[1], ALICE);
     update.record.unlinked = true;
-    update.record.readers = 0;
-    update.record.writers = 0;
+    update.record.readers = NODESET_EMPTY;
+    update.record.writers = NODESET_EMPTY;
     assert_int_equal(fixture_propose(f, 0, &update, NULL), 0);
     fixture_reopen(f);
     struct record again = fixture_create(f, 0, "/again", ALICE, 0600);
@@ -208,8 +209,8 @@ static void test_list_before_the_trim_is_stale(void **state)
         struct record x = fixture_create(f, 0, "/x", ALICE, 0600);
         struct proposal remove = update_of(&x, ALICE);
         remove.record.unlinked = true;
-        remove.record.readers = 0;
-        remove.record.writers = 0;
+        remove.record.readers = NODESET_EMPTY;
+        remove.record.writers = NODESET_EMPTY;
         assert_int_equal(fixture_propose(f, 0, &remove, NULL), 0);
         revisions[i] = catalog_store_revision(f->store);
     }

@@ -21,19 +21,20 @@ static void test_create_gives_id_owner_and_homes(void **state)
     struct record one, two, sem;
     proposal.record.uid = BOB;
     proposal.record.id = (region_id){99, 99};
-    proposal.record.homes = ~UINT64_C(0);
+    proposal.record.homes = nodeset_below(NODES_MAX);
     proposal.record.readers = nodeset_of(1);
     assert_int_equal(fixture_propose(f, 1, &proposal, &one), 0);
     assert_int_equal(one.id.slot, 1);
     assert_int_equal(one.id.generation, one.revision);
     assert_int_equal(one.uid, ALICE);
-    assert_int_equal(one.homes, nodeset_of(1));
-    assert_int_equal(one.readers, nodeset_of(1));
+    assert_int_equal(nodeset_word(one.homes), nodeset_word(nodeset_of(1)));
+    assert_int_equal(nodeset_word(one.readers), nodeset_word(nodeset_of(1)));
     proposal = create_of("/two", ALICE, 0640);
     proposal.record.home = DSM_HOME_STRIPED;
     assert_int_equal(fixture_propose(f, 0, &proposal, &two), 0);
     assert_int_equal(two.id.slot, 2);
-    assert_int_equal(two.homes, nodeset_of(0) | nodeset_of(1));
+    assert_int_equal(nodeset_word(two.homes),
+                     nodeset_word(nodeset_union(nodeset_of(0), nodeset_of(1))));
     proposal = create_of("/one", ALICE, 0600); /* the other kind has names of its own */
     proposal.record.kind = RECORD_SEM;
     proposal.record.page_size = 0;
@@ -41,7 +42,7 @@ static void test_create_gives_id_owner_and_homes(void **state)
     proposal.record.size_bytes = 7;
     assert_int_equal(fixture_propose(f, 1, &proposal, &sem), 0);
     assert_int_equal(sem.id.slot, 3);
-    assert_int_equal(sem.homes, nodeset_of(1));
+    assert_int_equal(nodeset_word(sem.homes), nodeset_word(nodeset_of(1)));
     assert_int_equal(sem.size_bytes, 7);
 }
 
@@ -53,7 +54,7 @@ static void test_create_with_dead_node_is_not_homed_there(void **state)
     assert_int_equal(catalog_store_declare_dead(f->store, 1, &f->changes), 0);
     proposal.record.home = DSM_HOME_STRIPED;
     assert_int_equal(fixture_propose(f, 0, &proposal, &record), 0);
-    assert_int_equal(record.homes, nodeset_of(0));
+    assert_int_equal(nodeset_word(record.homes), nodeset_word(nodeset_of(0)));
     assert_int_equal(fixture_propose(f, 1, &proposal, NULL), DSM_EDOWN);
     assert_int_equal(fixture_propose(f, 5, &proposal, NULL), DSM_EDOWN);
 }
@@ -206,14 +207,15 @@ static void test_update_of_old_revision_is_refused(void **state)
     struct proposal grow = update_of(&record, ALICE);
     struct proposal also = update_of(&record, ALICE);
     grow.record.size_bytes = 8192;
-    also.record.readers |= nodeset_of(1);
+    nodeset_add(&also.record.readers, 1);
     assert_int_equal(fixture_propose(f, 0, &grow, &record), 0);
     assert_int_equal(record.size_bytes, 8192);
     assert_int_equal(fixture_propose(f, 1, &also, NULL), DSM_EAGAIN);
     also.record.revision = record.revision;
     also.record.size_bytes = 8192;
     assert_int_equal(fixture_propose(f, 1, &also, &record), 0);
-    assert_int_equal(record.readers, nodeset_of(0) | nodeset_of(1));
+    assert_int_equal(nodeset_word(record.readers),
+                     nodeset_word(nodeset_union(nodeset_of(0), nodeset_of(1))));
     also.record.id.slot = 50;
     assert_int_equal(fixture_propose(f, 1, &also, NULL), DSM_ESTALE);
 }
@@ -310,16 +312,16 @@ static void spoil_deleted(struct record *r)
 }
 static void spoil_others(struct record *r)
 {
-    r->readers |= nodeset_of(1);
+    nodeset_add(&r->readers, 1);
 }
 static void spoil_other_writers(struct record *r)
 {
-    r->readers |= nodeset_of(0);
-    r->writers |= nodeset_of(1);
+    nodeset_add(&r->readers, 0);
+    nodeset_add(&r->writers, 1);
 }
 static void spoil_reader_of_writer(struct record *r)
 {
-    r->readers = 0;
+    r->readers = NODESET_EMPTY;
 }
 
 /* Even root at the asking node changes nothing but what an update may change. */
@@ -358,8 +360,8 @@ static void test_unlink_is_for_owner_and_last_reader_deletes(void **state)
     assert_int_equal(fixture_propose(f, 0, &update, NULL), DSM_EACCES);
     uint64_t before = catalog_store_revision(f->store);
     update = update_of(&x, BOB); /* giving it up takes no right */
-    update.record.readers = 0;
-    update.record.writers = 0;
+    update.record.readers = NODESET_EMPTY;
+    update.record.writers = NODESET_EMPTY;
     assert_int_equal(fixture_propose(f, 0, &update, &x), 0);
     assert_true(x.deleted);
     assert_int_equal(fixture_count(f, before), 1); /* who saw it alive hears of its end */
@@ -367,8 +369,8 @@ static void test_unlink_is_for_owner_and_last_reader_deletes(void **state)
     struct record y = fixture_create(f, 0, "/y", 0, 0666);
     update = update_of(&y, 0);
     update.record.unlinked = true;
-    update.record.readers = 0;
-    update.record.writers = 0;
+    update.record.readers = NODESET_EMPTY;
+    update.record.writers = NODESET_EMPTY;
     assert_int_equal(fixture_propose(f, 0, &update, &y), 0);
     assert_true(y.deleted);
 }
@@ -378,14 +380,14 @@ static void test_opening_takes_the_rights_of_the_mode(void **state)
     struct fixture *f = *state;
     struct record x = fixture_create(f, 0, "/x", ALICE, 0604);
     struct proposal update = update_of(&x, BOB);
-    update.record.readers |= nodeset_of(1);
-    update.record.writers |= nodeset_of(1);
+    nodeset_add(&update.record.readers, 1);
+    nodeset_add(&update.record.writers, 1);
     assert_int_equal(fixture_propose(f, 1, &update, NULL), DSM_EACCES);
     update.record.writers = x.writers;
     assert_int_equal(fixture_propose(f, 1, &update, &x), 0);
     struct record y = fixture_create(f, 0, "/y", ALICE, 0602);
     update = update_of(&y, BOB);
-    update.record.readers |= nodeset_of(1);
+    nodeset_add(&update.record.readers, 1);
     assert_int_equal(fixture_propose(f, 1, &update, NULL), DSM_EACCES);
 }
 

@@ -38,7 +38,7 @@ static struct record region_of(uint32_t mode)
     record.uid = 100;
     record.gid = 200;
     record.mode = mode;
-    record.readers = record.writers = 0;
+    record.readers = record.writers = NODESET_EMPTY;
     return record;
 }
 
@@ -89,9 +89,9 @@ static void test_name_that_is_not_there_is_created_when_asked_for_only(void **st
     assert_int_equal(proposal->record.mode, 0640);
     assert_int_equal(proposal->record.size_bytes, 0);
     assert_int_equal(proposal->record.page_size, 4096);
-    assert_int_equal(proposal->record.homes, nodeset_of(1));
-    assert_int_equal(proposal->record.readers, nodeset_of(1));
-    assert_int_equal(proposal->record.writers, nodeset_of(1));
+    assert_int_equal(nodeset_word(proposal->record.homes), nodeset_word(nodeset_of(1)));
+    assert_int_equal(nodeset_word(proposal->record.readers), nodeset_word(nodeset_of(1)));
+    assert_int_equal(nodeset_word(proposal->record.writers), nodeset_word(nodeset_of(1)));
     assert_int_equal(proposal->credential.uid, 100);
     record = proposal->record;
     record.id = (region_id){7, 70};
@@ -112,7 +112,8 @@ static void test_striped_region_is_homed_by_all_that_live(void **state)
     call.home = DSM_HOME_STRIPED;
     call.page_size = 65536;
     solo_call(solo, 1, &call);
-    assert_int_equal(solo_proposed(solo, 0)->record.homes, nodeset_of(0) | nodeset_of(1));
+    assert_int_equal(nodeset_word(solo_proposed(solo, 0)->record.homes),
+                     nodeset_word(nodeset_union(nodeset_of(0), nodeset_of(1))));
     assert_int_equal(solo_proposed(solo, 0)->record.page_size, 65536);
 }
 
@@ -169,7 +170,8 @@ static void test_creation_that_another_node_has_won_opens_what_is_there(void **s
     solo_record(solo, &record);
     solo_decide(solo, DSM_EEXIST, (region_id){0, 0});
     assert_int_equal(solo_proposed(solo, 1)->kind, PROPOSAL_UPDATE); /* to be let in */
-    assert_int_equal(solo_proposed(solo, 1)->record.readers, nodeset_of(1));
+    assert_int_equal(nodeset_word(solo_proposed(solo, 1)->record.readers),
+                     nodeset_word(nodeset_of(1)));
     solo_agree(solo);
     assert_int_equal(solo_error(solo, number), 0);
     assert_true(region_id_equal(solo_reply(solo, number)->region, record.id));
@@ -246,13 +248,15 @@ static void test_writer_is_entered_when_only_readers_were(void **state)
     struct call call = open_call(WRITE, 100, 200);
     uint64_t number;
 
-    record.readers = nodeset_of(1) | nodeset_of(2);
+    record.readers = nodeset_union(nodeset_of(1), nodeset_of(2));
     solo_record(solo, &record);
     open_region(solo, 1, 0);
     assert_null(solo_proposed(solo, 0));
     number = solo_call(solo, 2, &call);
-    assert_int_equal(solo_proposed(solo, 0)->record.readers, nodeset_of(1) | nodeset_of(2));
-    assert_int_equal(solo_proposed(solo, 0)->record.writers, nodeset_of(1));
+    assert_int_equal(nodeset_word(solo_proposed(solo, 0)->record.readers),
+                     nodeset_word(nodeset_union(nodeset_of(1), nodeset_of(2))));
+    assert_int_equal(nodeset_word(solo_proposed(solo, 0)->record.writers),
+                     nodeset_word(nodeset_of(1)));
     solo_agree(solo);
     assert_int_equal(solo_error(solo, number), 0);
 }
@@ -302,7 +306,7 @@ static void test_truncation_of_a_striped_region_is_homed_by_all_that_live(void *
     record.homes = nodeset_of(0);
     solo_record(solo, &record);
     solo_call(solo, 2, &call);
-    assert_int_equal(solo_proposed(solo, 0)->record.homes, 7);
+    assert_int_equal(nodeset_word(solo_proposed(solo, 0)->record.homes), 7);
 }
 
 /* --- conflicts and the keeper's errors --- */
@@ -319,7 +323,8 @@ static void test_conflict_is_looked_at_again(void **state)
     record.readers = nodeset_of(2); /* another node was faster */
     solo_record(solo, &record);
     solo_decide(solo, DSM_EAGAIN, (region_id){0, 0});
-    assert_int_equal(solo_proposed(solo, 1)->record.readers, nodeset_of(1) | nodeset_of(2));
+    assert_int_equal(nodeset_word(solo_proposed(solo, 1)->record.readers),
+                     nodeset_word(nodeset_union(nodeset_of(1), nodeset_of(2))));
     assert_int_equal(solo_proposed(solo, 1)->record.revision, solo->revision);
     record.mode = 0; /* and now it is forbidden */
     solo_record(solo, &record);
@@ -385,7 +390,7 @@ static void test_program_that_dies_while_it_opens_leaves_nothing(void **state)
     solo_call(solo, 1, &call);
     solo_step(solo, &gone);
     solo_agree(solo);
-    assert_int_equal(solo_proposed(solo, 1)->record.readers, 0); /* leaves again */
+    assert_int_equal(nodeset_word(solo_proposed(solo, 1)->record.readers), 0); /* leaves again */
     solo_agree(solo);
     assert_null(solo_proposed(solo, 2));
 }
@@ -417,7 +422,7 @@ static void test_unsound_records_are_not_believed(void **state)
     for (uint32_t i = 0; i < 6; i++) {
         bad[i] = good;
     }
-    bad[0].homes = 0;
+    bad[0].homes = NODESET_EMPTY;
     bad[1].page_size = 0;
     bad[2].page_size = 4097;
     bad[3].size_bytes = UINT64_MAX;

@@ -100,9 +100,9 @@ static void fill_the_record(struct record *record, uint32_t kind, uint64_t *rand
     record->size_bytes = draw(random, UINT64_MAX);
     record->page_size = (uint32_t)draw(random, UINT32_MAX);
     record->home = (uint32_t)draw(random, UINT32_MAX);
-    record->homes = draw(random, UINT64_MAX);
-    record->readers = draw(random, UINT64_MAX);
-    record->writers = draw(random, UINT64_MAX);
+    record->homes = nodeset_from_word(draw(random, UINT64_MAX));
+    record->readers = nodeset_from_word(draw(random, UINT64_MAX));
+    record->writers = nodeset_from_word(draw(random, UINT64_MAX));
     draw_text(random, record->address, sizeof(record->address));
     record->epoch = (uint32_t)draw(random, UINT32_MAX);
     record->joined = draw(random, UINT64_MAX);
@@ -182,7 +182,7 @@ static void fill_wire(union any *any, uint32_t kind, uint64_t *random)
         wire->run.page = draw(random, (UINT64_C(1) << 52) - 1);
         wire->run.count = draw(random, UINT64_C(1) << 52);
         wire->run.owner = draw_node(random);
-        wire->run.readers = draw(random, UINT64_MAX);
+        wire->run.readers = nodeset_from_word(draw(random, UINT64_MAX));
         wire->run.lost = draw(random, 1);
         wire->run.busy = draw(random, 1);
         draw_text(random, wire->text, sizeof(wire->text));

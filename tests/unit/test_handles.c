@@ -209,8 +209,13 @@ static void test_unmap_is_by_whom_it_belongs_to_and_once(void **state)
 static void test_semaphore_can_be_neither_mapped_nor_grown(void **state)
 {
     struct solo *solo = *state;
-    struct record record = {.kind = RECORD_SEM, .id = {6, 60}, .name = "/s", .mode = 0666,
-                            .homes = 1, .readers = ~(nodeset)0, .writers = ~(nodeset)0};
+    struct record record = {.kind = RECORD_SEM,
+                            .id = {6, 60},
+                            .name = "/s",
+                            .mode = 0666,
+                            .homes = nodeset_from_word(1),
+                            .readers = nodeset_below(NODES_MAX),
+                            .writers = nodeset_below(NODES_MAX)};
     struct call open = {.kind = CALL_OPEN, .object = RECORD_SEM, .name = "/s"};
     struct call map = {.kind = CALL_MAP, .size_bytes = 1, .rights = RIGHTS_READ};
     struct call grow = {.kind = CALL_TRUNCATE, .size_bytes = 4096};
@@ -269,7 +274,7 @@ static void test_striped_region_may_have_the_budgets_of_its_homes(void **state)
                         .size_bytes = 1u << 20};
 
     assert_int_equal(solo_do(solo, 1, &call), DSM_ESIZE);
-    record.homes = 3;
+    record.homes = nodeset_from_word(3);
     solo_record(solo, &record);
     assert_int_equal(solo_do(solo, 1, &call), WAITS);
     assert_non_null(solo_proposed(solo, 0));
@@ -356,8 +361,8 @@ static void test_unlinked_region_goes_with_its_last_user(void **state)
     assert_int_equal(close_handle(solo, 1, handle), 0);
     assert_null(solo_proposed(solo, 1)); /* it is still mapped */
     assert_int_equal(solo_do(solo, 1, &(struct call){.kind = CALL_UNMAP, .map = map}), 0);
-    assert_int_equal(solo_proposed(solo, 1)->record.readers, 0);
-    assert_int_equal(solo_proposed(solo, 1)->record.writers, 0);
+    assert_int_equal(nodeset_word(solo_proposed(solo, 1)->record.readers), 0);
+    assert_int_equal(nodeset_word(solo_proposed(solo, 1)->record.writers), 0);
     solo_agree(solo);
     assert_non_null(solo_action(solo, ACTION_REGION_CLOSE, 0));
     assert_null(record_now(solo));

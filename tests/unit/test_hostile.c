@@ -91,7 +91,7 @@ static struct message answer(struct hostile *hostile, struct message said)
         said.granted = said.count;
     }
     if (kind == MESSAGE_CONFIRM) {
-        said.requester = (uint8_t)draw(hostile, NODES);
+        said.requester = (uint16_t)draw(hostile, NODES);
         said.request = (1 + draw(hostile, 300)) * NODES_MAX + said.from;
     }
     return said;
@@ -123,7 +123,7 @@ static struct message lie(struct hostile *hostile)
         message.version = draw(hostile, 1000);
     }
     message.kind = (uint8_t)(1 + draw(hostile, MESSAGE_KINDS - 1));
-    message.from = (uint8_t)(1 + draw(hostile, NODES - 1));
+    message.from = (uint16_t)(1 + draw(hostile, NODES - 1));
     message.to = SELF;
     message.epoch = draw(hostile, 50) ? hostile->epoch : (uint32_t)draw(hostile, 5);
     message.op = (uint8_t)draw(hostile, SYNC_OP_COUNT + 1);
@@ -229,11 +229,11 @@ static void run(uint64_t seed)
     for (uint32_t i = 0; i < 4; i++) {
         hostile->records[i] = solo_region(5 + i, PAGES, i);
         if (i == 2) {
-            hostile->records[i].homes = 15;
+            hostile->records[i].homes = nodeset_from_word(15);
         } else if (i == 3) {
             hostile->records[i].kind = RECORD_SEM;
             hostile->records[i].page_size = 0;
-            hostile->records[i].homes = 1;
+            hostile->records[i].homes = nodeset_from_word(1);
         }
         solo_record(hostile->solo, &hostile->records[i]);
         if (i < 3) {

@@ -109,20 +109,6 @@ static void test_flags_have_bits_of_their_own(void **state)
                          FLAG_QUEUED);
 }
 
-static void test_sets_of_nodes_hold_every_node_number(void **state)
-{
-    (void)state;
-    for (uint32_t node = 0; node < NODES_MAX; node++) {
-        assert_true(nodeset_has(nodeset_of(node), node));
-        assert_int_equal(nodeset_first(nodeset_of(node)), node);
-        assert_int_equal(nodeset_count(nodeset_of(node)), 1);
-    }
-    assert_int_equal(nodeset_of(NODES_MAX), 0);
-    assert_int_equal(nodeset_of(NODE_NONE), 0);
-    assert_int_equal(nodeset_first(0), NODE_NONE);
-    assert_int_equal(nodeset_count(~(nodeset)0), NODES_MAX);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -131,7 +117,6 @@ int main(void)
         cmocka_unit_test(test_fields_have_bits_of_their_own),
         cmocka_unit_test(test_operations_keep_their_numbers),
         cmocka_unit_test(test_flags_have_bits_of_their_own),
-        cmocka_unit_test(test_sets_of_nodes_hold_every_node_number),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

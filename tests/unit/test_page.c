@@ -298,7 +298,7 @@ static void test_refusal_that_the_record_bears_out_is_final(void **state)
     say(p, MESSAGE_DATA, 2, 0, 1, 2, 4, 9);
     assert_int_equal(solo_reply(p->solo, solo_call(p->solo, 1, &(struct call){
                                              .kind = CALL_UNMAP, .map = p->map}))->error, 0);
-    record.readers = record.writers = 0;
+    record.readers = record.writers = NODESET_EMPTY;
     solo_record(p->solo, &record);
     lost = solo_page_message(p, MESSAGE_LOST, 0, 1, 4, 0);
     lost.error = DSM_EACCES;

@@ -67,7 +67,7 @@ static void test_refused_request_is_not_granted_later(void **state)
     solo_home_say(solo, MESSAGE_WRITE, 1, 1, 3, 1);
     solo_advance(solo, 2000);
     assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->error, DSM_EACCES);
-    record.readers = record.writers = ~(nodeset)0;
+    record.readers = record.writers = nodeset_below(NODES_MAX);
     solo_record(solo, &record);
     solo_home_say(solo, MESSAGE_WRITE, 1, 1, 3, 1);
     assert_null(solo_sent(solo, MESSAGE_GRANT, 0));
@@ -249,10 +249,10 @@ static void test_record_that_breaks_the_rules_is_not_taken(void **state)
     solo_record(solo, &record);
     assert_null(node_record(solo->node, record.id));
     record.page_size = 4096;
-    record.homes = 0;
+    record.homes = NODESET_EMPTY;
     solo_record(solo, &record);
     assert_null(node_record(solo->node, record.id));
-    record.homes = 1;
+    record.homes = nodeset_from_word(1);
     solo_record(solo, &record);
     assert_non_null(node_record(solo->node, record.id));
     solo_free(solo);
