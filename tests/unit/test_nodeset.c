@@ -119,6 +119,9 @@ static void test_one_node_is_added_and_removed_alone(void **state)
         model.has[node] = false;
         assert_true(nodeset_equal(set, set_of(&model)));
         assert_false(nodeset_has(set, node));
+        assert_false(nodeset_equal(set, nodeset_union(set, nodeset_of(node))));
+        assert_false(nodeset_is_part(nodeset_of(node), set));
+        assert_false(nodeset_is_empty(nodeset_of(node)));
     }
 }
 
