@@ -9,10 +9,7 @@ void context_init(struct context *context, const struct node_config *config)
     context->alive = nodeset_of(config->self);
     list_init(&context->timers);
     list_init(&context->loop);
-    for (uint32_t i = 0; i < NODES_MAX; i++) {
-        list_init(&context->channels[i].open);
-        context->channels[i].next_number = 1;
-    }
+    remotes_init(&context->remotes);
     for (uint32_t i = 0; i < REGION_BUCKETS; i++) {
         list_init(&context->regions[i]);
         list_init(&context->maps_by_number[i]);
@@ -118,8 +115,10 @@ uint32_t region_home(const struct region *region, uint64_t page)
 
 bool region_home_is_lost(const struct context *context, const struct region *region, uint32_t home)
 {
-    return home >= NODES_MAX || !nodeset_has(context->alive, home) ||
-           context->members[home].joined > region->record.id.generation;
+    const struct record *member = remote_record(&context->remotes, home);
+
+    return !nodeset_has(context->alive, home) ||
+           (member != NULL && member->joined > region->record.id.generation);
 }
 
 void region_open(struct context *context, struct region *region)
@@ -169,27 +168,35 @@ uint32_t region_same_home(const struct region *region, uint64_t page, uint32_t c
 
 uint64_t context_floor(const struct context *context, uint32_t home)
 {
-    const struct channel *channel = &context->channels[home];
+    const struct remote *remote = remote_find(&context->remotes, home);
+    const struct list *open;
 
-    if (list_is_empty(&channel->open)) {
-        return channel->next_number;
+    if (remote == NULL) {
+        return 1;
     }
-    return list_object(channel->open.next, struct outstanding, channel_place)->id / NODES_MAX;
+    open = &remote->channel.open;
+    return list_is_empty(open)
+               ? remote->channel.next_number
+               : list_object(open->next, struct outstanding, channel_place)->id / NODES_MAX;
 }
 
 bool context_has_window(const struct context *context, uint32_t home)
 {
-    return context->channels[home].next_number < context_floor(context, home) + WINDOW - 1;
+    const struct remote *remote = remote_find(&context->remotes, home);
+
+    return remote == NULL ||
+           remote->channel.next_number < context_floor(context, home) + WINDOW - 1;
 }
 
 bool outstanding_open(struct context *context, struct outstanding *outstanding, uint32_t home,
                       bool is_call)
 {
-    struct channel *channel = &context->channels[home];
+    struct channel *channel;
 
     if (!context_has_window(context, home)) {
         return false;
     }
+    channel = &remote_get(&context->remotes, home)->channel;
     outstanding->id = channel->next_number++ * NODES_MAX + home;
     outstanding->home = home;
     outstanding->is_call = is_call;

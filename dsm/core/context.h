@@ -10,6 +10,7 @@
 #include "dsm.h"
 #include "dsm/core/node.h"
 #include "dsm/core/pool.h"
+#include "dsm/core/remote.h"
 
 /** Queued work that one step takes on; what is left makes the deadline "now". */
 #define ITEMS_PER_STEP 16u
@@ -21,8 +22,6 @@
 #define ACTIONS_PER_ITEM (16u + (NODES_MAX < RANGE_PAGES_MAX ? RANGE_PAGES_MAX : NODES_MAX))
 /** Bytes of one request at most, so that the messages of its answer are few. */
 #define RANGE_BYTES_MAX (4u << 20)
-/** Requests to one home that may be open at once; the home remembers so many closed ones. */
-#define WINDOW 4096u
 #define REGION_BUCKETS 256u
 #define STREAMS 4u
 
@@ -55,12 +54,6 @@ struct outstanding {
     bool is_call; /* of a struct sync_call, else of a struct page_request */
 };
 
-/** The requests to one home. */
-struct channel {
-    struct list open; /* by number */
-    uint64_t next_number;
-};
-
 struct loop_item {
     struct list place;
     struct message message;
@@ -74,13 +67,12 @@ struct context {
     struct actions *actions;
     struct node_counters counters;
     uint32_t payload_pages; /* beside the message of this step's event */
-    struct channel channels[NODES_MAX];
+    struct remotes remotes; /* this node among them: it asks itself as well */
     struct list timers;    /* struct outstanding, by sent_ms */
     struct list loop;      /* struct loop_item: messages to this node itself */
     struct pool loop_pool;
     struct pool region_pool;
     struct list regions[REGION_BUCKETS];
-    struct record members[NODES_MAX];
     struct list maps_by_number[REGION_BUCKETS];
     bool window_moved;     /* a request was closed: there may be room again */
 };

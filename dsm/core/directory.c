@@ -10,11 +10,18 @@ static uint32_t bucket_of(uint32_t slot, uint64_t number)
     return (uint32_t)(hash >> 54) % DIRECTORY_BUCKETS;
 }
 
-void directory_init(struct directory *directory, size_t record_bytes, uint32_t low_water)
+void directory_init(struct directory *directory, size_t record_bytes)
 {
     memset(directory->buckets, 0, sizeof(directory->buckets));
     directory->record_bytes = record_bytes;
-    pool_init(&directory->pool, sizeof(struct chunk) + CHUNK_PAGES * record_bytes, low_water, 8);
+    /* Chunks are large: enough for an event and an item, not for all items of a step. */
+    pool_init(&directory->pool, sizeof(struct chunk) + CHUNK_PAGES * record_bytes,
+              2 * DIRECTORY_ITEM_CHUNKS, 2 * DIRECTORY_ITEM_CHUNKS);
+}
+
+bool directory_has_room(const struct directory *directory)
+{
+    return directory->pool.count_free >= DIRECTORY_ITEM_CHUNKS;
 }
 
 void *chunk_record(const struct directory *directory, struct chunk *chunk, uint32_t index)

@@ -10,6 +10,8 @@
 #include "dsm/core/pool.h"
 
 #define DIRECTORY_BUCKETS 1024u
+/** Chunks that an item of work may make at most: those of one range. */
+#define DIRECTORY_ITEM_CHUNKS 2u
 
 /** Start of every chunk; the records follow. */
 struct chunk {
@@ -25,7 +27,9 @@ struct directory {
     struct chunk *buckets[DIRECTORY_BUCKETS];
 };
 
-void directory_init(struct directory *directory, size_t record_bytes, uint32_t low_water);
+void directory_init(struct directory *directory, size_t record_bytes);
+/** Are there chunks for one more item of work? There are when a step begins, and for one item. */
+bool directory_has_room(const struct directory *directory);
 /** The record, NULL when its chunk was never touched. */
 void *directory_find(const struct directory *directory, uint32_t slot, uint64_t page);
 /** The record; its chunk is made if need be. */

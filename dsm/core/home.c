@@ -33,7 +33,7 @@
 void homes_init(struct homes *homes, struct context *context)
 {
     homes->context = context;
-    directory_init(&homes->directory, sizeof(struct home_page), ITEMS_PER_STEP * 2 + 2);
+    directory_init(&homes->directory, sizeof(struct home_page));
     pool_init(&homes->transfers, sizeof(struct transfer), ITEMS_PER_STEP * 2 + 2, 64);
     list_init(&homes->open);
     list_init(&homes->ready);
@@ -143,14 +143,14 @@ struct transfer *transfer_new(struct homes *homes, struct region *region, uint64
     transfer->page = page;
     transfer->requester = (uint16_t)requester;
     transfer->source = NODE_NONE;
-    homes->count_of[requester]++;
+    remote_get(&homes->context->remotes, requester)->count_transfers++;
     return transfer;
 }
 
 void transfer_free(struct homes *homes, struct transfer *transfer)
 {
     list_remove(&transfer->place);
-    homes->count_of[transfer->requester]--;
+    remote_get(&homes->context->remotes, transfer->requester)->count_transfers--;
     pool_put(&homes->transfers, transfer);
 }
 

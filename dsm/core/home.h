@@ -64,7 +64,6 @@ struct homes {
     struct list open;  /* struct transfer, by sent_ms */
     struct list ready; /* struct transfer, first waiters of pages that are free now */
     uint64_t clock;    /* versions given out */
-    uint32_t count_of[NODES_MAX]; /* transfers by requester, waiting or open */
 };
 
 void homes_init(struct homes *homes, struct context *context);

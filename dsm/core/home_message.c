@@ -130,7 +130,9 @@ static void close_adopt(struct homes *homes, struct transfer *transfer, bool ado
 
 bool homes_is_full(const struct homes *homes, uint32_t requester)
 {
-    return homes->count_of[requester] >= WINDOW;
+    const struct remote *remote = remote_find(&homes->context->remotes, requester);
+
+    return remote != NULL && remote->count_transfers >= WINDOW;
 }
 
 bool homes_awaits(const struct homes *homes, const struct message *message)

@@ -4,33 +4,45 @@
  *
  * N1 A pool holds its low-water mark when a step begins, and a step takes on ITEMS_PER_STEP items
  *    of queued work at most, so no pool runs dry within it.
- * N2 An item of work adds ACTIONS_PER_ITEM actions at most and begins only when there is room for
- *    them.
+ * N2 An item of work adds ACTIONS_PER_ITEM actions and DIRECTORY_ITEM_CHUNKS chunks at most, and
+ *    begins only when there is room for them.
  * N3 Messages to the node itself carry no page bytes: its pages are where they are.
  * N4 A request is handed to the home's part only after it has been admitted: the region is known,
  *    the sender may use it, and this node is the home.
+ * N5 A number that finds a node's record is that of a member: what comes from others is refused.
  */
 #include "dsm/core/node.h"
 
 #include "dsm/core/node_parts.h"
 
 #define RESEND_MS_DEFAULT 1000u
-#define POOLS 14
+#define POOLS 19
 
 static struct pool *node_pool(struct node *node, uint32_t index)
 {
     struct pool *pools[POOLS] = {
-        &node->context.loop_pool, &node->context.region_pool,    &node->pages.directory.pool,
-        &node->pages.requests,    &node->pages.waiters,          &node->pages.kept_pool,
-        &node->homes.transfers,   &node->homes.directory.pool,   &node->syncs.objects,
-        &node->syncs.ops,         &node->clients.clients,        &node->clients.handles,
-        &node->clients.maps,      &node->calls.pool,
+        &node->context.loop_pool,
+        &node->context.region_pool,
+        &node->pages.directory.pool,
+        &node->pages.requests,
+        &node->pages.waiters,
+        &node->pages.kept_pool,
+        &node->homes.transfers,
+        &node->homes.directory.pool,
+        &node->syncs.objects,
+        &node->syncs.ops,
+        &node->clients.clients,
+        &node->clients.handles,
+        &node->clients.maps,
+        &node->calls.pool,
+        &node->catalog.tickets,
+        &node->parked_pool,
+        &node->context.remotes.pool,
+        &node->context.remotes.records,
+        &node->context.remotes.windows,
     };
 
-    if (index == POOLS) {
-        return &node->catalog.tickets;
-    }
-    return index == POOLS + 1 ? &node->parked_pool : pools[index];
+    return pools[index];
 }
 
 size_t node_size(void)
@@ -64,7 +76,7 @@ int node_init(struct node *node, const struct node_config *config)
 
 size_t node_wants(const struct node *node)
 {
-    for (uint32_t i = 0; i < POOLS + 2; i++) {
+    for (uint32_t i = 0; i < POOLS; i++) {
         size_t bytes = pool_wants(node_pool((struct node *)(uintptr_t)node, i));
 
         if (bytes != 0) {
@@ -76,7 +88,7 @@ size_t node_wants(const struct node *node)
 
 void node_supply(struct node *node, void *memory)
 {
-    for (uint32_t i = 0; i < POOLS + 2; i++) {
+    for (uint32_t i = 0; i < POOLS; i++) {
         struct pool *pool = node_pool(node, i);
 
         if (pool_wants(pool) != 0) {
@@ -196,6 +208,13 @@ static void on_event(struct node *node, const struct event *event)
     }
 }
 
+/* Is there room for one more item (N2)? What is wanted comes before the next step. */
+static bool has_room(const struct node *node)
+{
+    return context_has_room(&node->context) && directory_has_room(&node->pages.directory) &&
+           directory_has_room(&node->homes.directory);
+}
+
 void node_step(struct node *node, const struct event *event, struct actions *actions)
 {
     uint32_t items = 0;
@@ -205,10 +224,10 @@ void node_step(struct node *node, const struct event *event, struct actions *act
     node->context.now_ms = event->now_ms;
     on_event(node, event);
     calls_check_deadlines(&node->calls);
-    while (items < ITEMS_PER_STEP && context_has_room(&node->context) && work(node)) {
+    while (items < ITEMS_PER_STEP && has_room(node) && work(node)) {
         items++;
     }
-    node->has_more = items == ITEMS_PER_STEP || !context_has_room(&node->context);
+    node->has_more = items == ITEMS_PER_STEP || !has_room(node);
     node->context.actions = NULL;
 }
 
@@ -269,9 +288,11 @@ const struct record *node_records(const struct node *node, uint32_t *cursor)
     uint32_t index = 0;
 
     for (uint32_t i = 0; i < NODES_MAX; i++) {
-        if (node->context.members[i].kind == RECORD_NODE && index++ == *cursor) {
+        const struct record *member = remote_record(&node->context.remotes, i);
+
+        if (member != NULL && index++ == *cursor) {
             (*cursor)++;
-            return &node->context.members[i];
+            return member;
         }
     }
     for (uint32_t i = 0; i < REGION_BUCKETS; i++) {

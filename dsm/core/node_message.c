@@ -33,6 +33,14 @@ static void refuse(struct node *node, const struct message *message, int32_t err
     context_send(&node->context, &answer, BYTES_NONE, 0, 0);
 }
 
+static bool was_admitted(const struct node *node, const struct message *message)
+{
+    const struct remote *remote = remote_find(&node->context.remotes, message->from);
+
+    return remote != NULL && remote->window != NULL &&
+           window_has(remote->window, message->request / NODES_MAX);
+}
+
 /* May the sender make this request? What was admitted once is admitted again. */
 static bool has_right(const struct node *node, const struct region *region,
                       const struct message *message)
@@ -40,7 +48,7 @@ static bool has_right(const struct node *node, const struct region *region,
     bool writes = message->kind == MESSAGE_WRITE || message->kind == MESSAGE_SYNC;
 
     if (message->from == node->context.config.self || message->kind == MESSAGE_LEAVE ||
-        window_has(&node->windows[message->from], message->request / NODES_MAX)) {
+        was_admitted(node, message)) {
         return true; /* the home's own: its programs were checked, atomic operations are others' */
     }
     if (nodeset_has(writes ? region->record.writers : region->record.readers, message->from)) {
@@ -95,7 +103,8 @@ static void accept_request(struct node *node, const struct message *message)
         node->context.counters.refused++; /* before its number counts as seen */
         return;
     }
-    answer = window_note(&node->windows[message->from], number, message->floor);
+    answer =
+        window_note(remote_window(&node->context.remotes, message->from), number, message->floor);
     syncs_raise_floor(&node->syncs, message->from, message->floor);
     if (answer == WINDOW_BEYOND) {
         node->context.counters.refused++;
@@ -149,7 +158,8 @@ bool node_try_parked(struct node *node)
             const struct region *region = context_region(&node->context, message.region);
 
             /* No other copy of it is admitted later, when the requester has given it up. */
-            window_note(&node->windows[message.from], message.request / NODES_MAX, message.floor);
+            window_note(remote_window(&node->context.remotes, message.from),
+                        message.request / NODES_MAX, message.floor);
             refuse(node, &message, region == NULL ? DSM_ESTALE : DSM_EACCES);
         } else {
             on_request(node, &message);

@@ -10,7 +10,6 @@
 #include "dsm/core/home.h"
 #include "dsm/core/page.h"
 #include "dsm/core/sync.h"
-#include "dsm/core/window.h"
 
 /** Requests that wait for the catalog's news to arrive here, at most. */
 #define PARKED_MAX 1024u
@@ -30,7 +29,6 @@ struct node {
     struct clients_table clients;
     struct calls calls;
     struct catalog_view catalog;
-    struct window windows[NODES_MAX];
     struct pool parked_pool;
     struct list parked;  /* in order of deadlines */
     uint32_t count_parked;

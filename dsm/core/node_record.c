@@ -49,29 +49,33 @@ static void drop_parked(struct node *node, uint32_t number)
 
 static void member_died(struct node *node, uint32_t number)
 {
+    struct remote *remote = remote_get(&node->context.remotes, number);
+
     drop_parked(node, number);
     homes_member_died(&node->homes, number);
     syncs_member_died(&node->syncs, number);
     pages_member_died(&node->pages, number);
-    window_reset(&node->windows[number]);
+    if (remote->window != NULL) {
+        window_reset(remote->window);
+    }
 }
 
 static void on_member(struct node *node, const struct record *record)
 {
     struct context *context = &node->context;
     uint32_t number = record->id.slot;
-    struct record *known;
+    const struct record *known;
 
     if (number >= NODES_MAX) {
         return;
     }
-    known = &context->members[number];
-    if (number != context->config.self && known->alive &&
+    known = remote_record(&context->remotes, number);
+    if (number != context->config.self && known != NULL && known->alive &&
         (!record->alive || record->id.generation != known->id.generation)) {
         nodeset_remove(&context->alive, number);
         member_died(node, number);
     }
-    *known = *record;
+    remote_set_record(&context->remotes, number, record);
     if (record->alive || number == context->config.self) {
         nodeset_add(&context->alive, number);
     }

@@ -41,7 +41,7 @@ struct page *page_get(struct pages *pages, const struct region *region, uint64_t
 void pages_init(struct pages *pages, struct context *context)
 {
     pages->context = context;
-    directory_init(&pages->directory, sizeof(struct page), ITEMS_PER_STEP * 2 + 2);
+    directory_init(&pages->directory, sizeof(struct page));
     pool_init(&pages->requests, sizeof(struct page_request), ITEMS_PER_STEP * 10, 64);
     pool_init(&pages->waiters, sizeof(struct waiter), ITEMS_PER_STEP * 2, 64);
     pool_init(&pages->kept_pool, sizeof(struct kept), ITEMS_PER_STEP * 2, 64);

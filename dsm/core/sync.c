@@ -26,9 +26,6 @@ void syncs_init(struct syncs *syncs, struct context *context)
         list_init(&syncs->objects_by_key[i]);
         list_init(&syncs->ops_by_request[i]);
     }
-    for (uint32_t i = 0; i < NODES_MAX; i++) {
-        list_init(&syncs->ops_by_node[i]);
-    }
 }
 
 /* --- objects --- */
@@ -113,6 +110,7 @@ static struct sync_entry *find_op(const struct syncs *syncs, uint32_t node, uint
 static struct sync_entry *new_op(struct syncs *syncs, const struct message *message)
 {
     struct sync_entry *op = pool_get(&syncs->ops);
+    struct remote *remote = remote_get(&syncs->context->remotes, message->from);
 
     op->node = message->from;
     op->request = message->request;
@@ -123,8 +121,8 @@ static struct sync_entry *new_op(struct syncs *syncs, const struct message *mess
     list_init(&op->place);
     list_init(&op->outbox);
     list_add_tail(op_bucket(syncs, op->node, op->request), &op->by_request);
-    list_add_tail(&syncs->ops_by_node[op->node], &op->by_node);
-    syncs->count_of[op->node]++;
+    list_add_tail(&remote->sync_ops, &op->by_node);
+    remote->count_sync_ops++;
     return op;
 }
 
@@ -134,7 +132,7 @@ void sync_free_op(struct syncs *syncs, struct sync_entry *op)
     list_remove(&op->by_request);
     list_remove(&op->by_node);
     list_remove(&op->outbox);
-    syncs->count_of[op->node]--;
+    remote_get(&syncs->context->remotes, op->node)->count_sync_ops--;
     pool_put(&syncs->ops, op);
 }
 
@@ -378,8 +376,9 @@ bool syncs_is_full(const struct syncs *syncs, const struct message *message)
     bool may_wait = message->op == SYNC_LOCK || message->op == SYNC_SEM_WAIT ||
                     message->op == SYNC_BARRIER || message->op == SYNC_FETCH_ADD ||
                     message->op == SYNC_COMPARE_SWAP;
+    const struct remote *remote = remote_find(&syncs->context->remotes, message->from);
 
-    return may_wait && syncs->count_of[message->from] >= OPS_PER_NODE_MAX;
+    return may_wait && remote != NULL && remote->count_sync_ops >= OPS_PER_NODE_MAX;
 }
 
 void syncs_on_request(struct syncs *syncs, const struct message *message, bool is_new)
@@ -431,7 +430,7 @@ void syncs_on_ack(struct syncs *syncs, const struct message *message)
 
 void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor)
 {
-    struct list *list = &syncs->ops_by_node[node];
+    struct list *list = &remote_get(&syncs->context->remotes, node)->sync_ops;
 
     for (struct list *place = list->next; place != list;) {
         struct sync_entry *op = list_object(place, struct sync_entry, by_node);

@@ -57,9 +57,7 @@ struct syncs {
     struct pool objects, ops;
     struct list objects_by_key[SYNC_BUCKETS];
     struct list ops_by_request[SYNC_BUCKETS];
-    struct list ops_by_node[NODES_MAX];
     struct list outbox; /* struct sync_entry */
-    uint32_t count_of[NODES_MAX]; /* struct sync_entry by node */
 };
 
 void syncs_init(struct syncs *syncs, struct context *context);

@@ -5,19 +5,25 @@
  */
 #include "dsm/core/sync.h"
 
+static void hurry(struct syncs *syncs, const struct list *list)
+{
+    for (struct list *place = list->next; place != list; place = place->next) {
+        struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+        if (op->state == SYNC_DONE && op->was_queued) {
+            list_remove(&op->outbox);
+            list_add_tail(&syncs->outbox, &op->outbox);
+        }
+    }
+}
+
 void syncs_hurry(struct syncs *syncs, uint32_t node)
 {
     for (uint32_t i = 0; i < NODES_MAX; i++) {
-        struct list *list = &syncs->ops_by_node[i];
+        struct remote *remote = remote_find(&syncs->context->remotes, i);
 
-        for (struct list *place = list->next; (node == NODE_NONE || node == i) && place != list;
-             place = place->next) {
-            struct sync_entry *op = list_object(place, struct sync_entry, by_node);
-
-            if (op->state == SYNC_DONE && op->was_queued) {
-                list_remove(&op->outbox);
-                list_add_tail(&syncs->outbox, &op->outbox);
-            }
+        if (remote != NULL && (node == NODE_NONE || node == i)) {
+            hurry(syncs, &remote->sync_ops);
         }
     }
 }
@@ -41,7 +47,7 @@ static void leave_object(struct syncs *syncs, struct sync_entry *op)
 
 void syncs_member_died(struct syncs *syncs, uint32_t node)
 {
-    struct list *list = &syncs->ops_by_node[node];
+    struct list *list = &remote_get(&syncs->context->remotes, node)->sync_ops;
 
     /* First nobody of it waits any more, then what it held is passed on. */
     for (struct list *place = list->next; place != list; place = place->next) {
@@ -60,18 +66,25 @@ void syncs_member_died(struct syncs *syncs, uint32_t node)
     }
 }
 
+static void forget_region(struct syncs *syncs, const struct list *list, const struct region *region)
+{
+    for (struct list *place = list->next; place != list;) {
+        struct sync_entry *op = list_object(place, struct sync_entry, by_node);
+
+        place = place->next;
+        if (region_id_equal(op->region, region->record.id)) {
+            sync_free_op(syncs, op);
+        }
+    }
+}
+
 void syncs_region_gone(struct syncs *syncs, const struct region *region)
 {
     for (uint32_t i = 0; i < NODES_MAX; i++) {
-        struct list *list = &syncs->ops_by_node[i];
+        struct remote *remote = remote_find(&syncs->context->remotes, i);
 
-        for (struct list *place = list->next; place != list;) {
-            struct sync_entry *op = list_object(place, struct sync_entry, by_node);
-
-            place = place->next;
-            if (region_id_equal(op->region, region->record.id)) {
-                sync_free_op(syncs, op);
-            }
+        if (remote != NULL) {
+            forget_region(syncs, &remote->sync_ops, region);
         }
     }
     for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {

@@ -6,7 +6,10 @@
 #ifndef DSM_CORE_WINDOW_H
 #define DSM_CORE_WINDOW_H
 
-#include "dsm/core/context.h"
+#include "dsm/core/types.h"
+
+/** Requests to one home that may be open at once; the home remembers so many closed ones. */
+#define WINDOW 4096u
 
 struct window {
     uint64_t floor; /* lower numbers are closed */

@@ -291,7 +291,7 @@ static void test_operation_whose_outcome_is_known_to_its_node_is_forgotten(void 
     for (uint32_t i = 2; i < 4; i++) { /* refused, should anybody still listen */
         assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, i)->error, DSM_EACCES);
     }
-    assert_true(list_is_empty(&solo->node->syncs.ops_by_node[1]));
+    assert_true(list_is_empty(&remote_find(&solo->node->context.remotes, 1)->sync_ops));
 }
 
 #define FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

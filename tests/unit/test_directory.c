@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#define BLOCKS_MAX 512
+#define BLOCKS_MAX 1024
 
 struct fixture {
     struct directory directory;
@@ -26,7 +26,7 @@ static int set_up(void **state)
 {
     struct fixture *fixture = calloc(1, sizeof(*fixture));
 
-    directory_init(&fixture->directory, sizeof(struct row), 2);
+    directory_init(&fixture->directory, sizeof(struct row));
     *state = fixture;
     return 0;
 }
@@ -153,6 +153,25 @@ static void test_forget_frees_one_region_only(void **state)
     assert_int_equal(get(fixture, 1, 0)->page, 0); /* a chunk that is used again is zero */
 }
 
+/* A step must not begin an item for whose range there might be no chunks left. */
+static void test_room_ends_before_the_chunks_of_one_item_are_missing(void **state)
+{
+    struct fixture *fixture = *state;
+    struct directory *directory = &fixture->directory;
+
+    get(fixture, 1, 0);
+    assert_true(directory_has_room(directory));
+    for (uint64_t chunk = 1; directory->pool.count_free > DIRECTORY_ITEM_CHUNKS; chunk++) {
+        assert_true(directory_has_room(directory));
+        directory_get(directory, 1, chunk * CHUNK_PAGES);
+    }
+    assert_true(directory_has_room(directory));
+    directory_get(directory, 2, 0);
+    assert_false(directory_has_room(directory));
+    get(fixture, 2, 0); /* the driver supplies */
+    assert_true(directory_has_room(directory));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +181,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_next_visits_the_chunks_of_one_region_in_order, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(test_forget_frees_one_region_only, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_room_ends_before_the_chunks_of_one_item_are_missing,
+                                        set_up, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

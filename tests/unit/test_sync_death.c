@@ -31,7 +31,8 @@ static int tear_down(void **state)
 /* Outcomes that the home remembers for a node. */
 static uint32_t count_entries(const struct parties *p, uint32_t node)
 {
-    const struct list *list = &p->cluster->nodes[0].node->syncs.ops_by_node[node];
+    const struct remotes *remotes = &p->cluster->nodes[0].node->context.remotes;
+    const struct list *list = &remote_find(remotes, node)->sync_ops;
     uint32_t count = 0;
 
     for (const struct list *place = list->next; place != list; place = place->next) {
