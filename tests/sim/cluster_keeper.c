@@ -307,13 +307,13 @@ void cluster_restart(struct cluster *cluster, uint32_t node)
     cluster_free_node(cluster, node);
     cluster_make_node(cluster, node);
     cluster_note(cluster, SIM_RESTART, node);
+    cluster->records[node].id.generation += cluster->count_nodes;
+    cluster->records[node].joined = cluster->revision + 1;
+    cluster->records[node].alive = true;
     for (uint32_t i = 0; i < cluster->count_records; i++) {
         if (!cluster->records[i].deleted && i != node) {
             tell(cluster, node, &event, &cluster->records[i]);
         }
     }
-    cluster->records[node].id.generation += cluster->count_nodes;
-    cluster->records[node].joined = cluster->revision + 1;
-    cluster->records[node].alive = true;
     cluster_publish(cluster, &cluster->records[node]);
 }
