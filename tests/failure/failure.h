@@ -112,8 +112,8 @@ struct failure_loop {
  * after it, and releases all: what remains is a leak and fails the test. A try that leaves
  * something behind is repeated once, for what a library makes once and keeps.
  */
-#define FAILURE_LOOP(loop, what)                                        \
-    for (struct failure_loop loop = {.name = __func__, .kinds = (what)}; \
+#define FAILURE_LOOP(loop, what)                                                                   \
+    for (struct failure_loop loop = {.name = __func__, .kinds = (what)};                           \
          failure_loop_next(&(loop));)
 
 /** Arm for this try of the loop. */
