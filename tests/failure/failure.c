@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -232,7 +233,7 @@ bool failure_loop_next(struct failure_loop *loop)
             loop->n = 0;
         } else if (failure_was_injected()) {
             loop->points++;
-            loop->n++;
+            loop->n += loop->stride > 0 && getenv("FAILURE_EXHAUSTIVE") == NULL ? loop->stride : 1;
         } else {
             print_message("%s: %u points of failure\n", loop->name, loop->points);
             return false;

@@ -101,6 +101,7 @@ struct failure_loop {
     uint32_t kinds;
     uint32_t n;      /* calls that go well before the one that fails */
     uint32_t points; /* tries so far in which a call failed */
+    uint32_t stride; /* set it in the body, to leave some out where each would take too long */
     bool is_lasting; /* set it in the body before failure_loop_arm(), if all after it are to fail */
     bool has_begun, is_repeated;
     struct failure_mark mark;
@@ -110,7 +111,8 @@ struct failure_loop {
  * Run the statement after it with no call failing, then with each, until none was left to fail. The
  * statement makes all that it needs, arms with failure_loop_arm() before the operation, disarms
  * after it, and releases all: what remains is a leak and fails the test. A try that leaves
- * something behind is repeated once, for what a library makes once and keeps.
+ * something behind is repeated once, for what a library makes once and keeps. With
+ * FAILURE_EXHAUSTIVE in the environment a stride counts as 1.
  */
 #define FAILURE_LOOP(loop, what)                                                                   \
     for (struct failure_loop loop = {.name = __func__, .kinds = (what)};                           \
