@@ -109,7 +109,7 @@ static int step_read_y(struct story *story)
 {
     struct proposal update;
     int error = update_of(story, "/y", &update);
-    update.record.readers |= nodeset_of(0);
+    nodeset_add(&update.record.readers, 0);
     return error != 0 ? error : propose(story, 0, 0, &update);
 }
 
@@ -118,8 +118,8 @@ static int step_remove_x(struct story *story)
     struct proposal update;
     int error = update_of(story, "/x", &update);
     update.record.unlinked = true;
-    update.record.readers = 0;
-    update.record.writers = 0;
+    update.record.readers = NODESET_EMPTY;
+    update.record.writers = NODESET_EMPTY;
     return error != 0 ? error : propose(story, 0, 0, &update);
 }
 
