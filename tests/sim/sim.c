@@ -402,7 +402,7 @@ static void settle(struct sim *sim)
         sim_touched(sim, i);
     }
     sim->is_deciding = false; /* however late it was to be: now it is soon */
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         if (!sim->programs[i].is_blocked) {
             sim_program_plan(sim, &sim->programs[i], 1);
         }
@@ -414,7 +414,8 @@ static void settle(struct sim *sim)
                      (unsigned long long)bound_us);
         }
     }
-    sim->stats.longest_settle_us = sim->now_us - begun_us;
+    sim->stats.settle_us = sim->now_us - begun_us;
+    sim->stats.settle_permille = sim->stats.settle_us * 1000 / bound_us;
 }
 
 static void take_stats(struct sim *sim)

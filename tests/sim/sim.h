@@ -158,8 +158,8 @@ struct sim_stats {
     uint64_t operations, events, steps, messages, poisoned, deaths;
     uint64_t faults[SIM_FAULT_KINDS];
     uint64_t virtual_us;
-    uint64_t longest_settle_us; /* until the last program was served */
-    uint64_t longest_wait_us;   /* of a touch or a call that nothing was in the way of */
+    uint64_t settle_us, wait_us; /* the longest there were, see sim_wait.h */
+    uint64_t settle_permille, wait_permille; /* the longest, of their bounds */
 };
 
 /** A defect planted by a test of the simulator itself (test_sim.c): is this message to be spoilt? */
@@ -183,6 +183,8 @@ struct sim {
     uint64_t next_value; /* every value is written once */
     client_id next_client;
     uint32_t objects_made; /* regions and semaphores */
+    uint32_t slots;        /* programs and threads at the same time */
+    bool has_died;         /* some program, in whatever way */
     uint64_t quiet_since_us; /* nothing was wrong since then */
     uint32_t troubles;       /* that last */
     bool is_deciding;

@@ -95,7 +95,7 @@ static void check_sem(struct sim *sim, const struct sim_program *program)
 static void check_sems(struct sim *sim)
 {
     for (uint32_t i = 0; i < sim->count_sems; i++) {
-        for (uint32_t j = 0; j < sim->options.programs; j++) {
+        for (uint32_t j = 0; j < sim->slots; j++) {
             const struct sim_program *program = &sim->programs[j];
 
             if (program->state == SIM_IDLE && program->sem != 0 && program->sem_index == i) {
@@ -111,7 +111,7 @@ static void read_all(struct sim *sim)
 {
     uint64_t reads = 0;
 
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         const struct sim_program *program = &sim->programs[i];
 
         for (uint64_t page = 0;

@@ -60,6 +60,11 @@ void sim_overrides_print(const struct sim_overrides *overrides, char *text, size
 
 /* --- inside the child --- */
 
+static void raise_to(uint64_t *most, uint64_t value)
+{
+    *most = value > *most ? value : *most;
+}
+
 void sim_stats_add(struct sim_stats *sum, const struct sim_stats *stats)
 {
     sum->operations += stats->operations;
@@ -72,12 +77,10 @@ void sim_stats_add(struct sim_stats *sum, const struct sim_stats *stats)
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         sum->faults[i] += stats->faults[i];
     }
-    if (stats->longest_settle_us > sum->longest_settle_us) {
-        sum->longest_settle_us = stats->longest_settle_us;
-    }
-    if (stats->longest_wait_us > sum->longest_wait_us) {
-        sum->longest_wait_us = stats->longest_wait_us;
-    }
+    raise_to(&sum->settle_us, stats->settle_us);
+    raise_to(&sum->settle_permille, stats->settle_permille);
+    raise_to(&sum->wait_us, stats->wait_us);
+    raise_to(&sum->wait_permille, stats->wait_permille);
 }
 
 /*
@@ -103,7 +106,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
         _exit(2);
     }
     signal(number, SIG_DFL);
-    raise(number);
+    kill(getpid(), number);
 }
 
 static void catch_crashes(void)

@@ -23,7 +23,7 @@ static bool may_go(const struct sim *sim, uint32_t node)
 
 static void end_programs(struct sim *sim, uint32_t node, bool with_node)
 {
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         if (sim->programs[i].state != SIM_NONE && sim->programs[i].node == node) {
             sim_program_die(sim, &sim->programs[i], with_node);
         }

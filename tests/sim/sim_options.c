@@ -63,7 +63,7 @@ static uint32_t draw_weight(struct sim_row *row, uint32_t fault)
         return (uint32_t)sim_draw_log(row, fault == SIM_KILL || fault == SIM_RETIRE ? 200 : 30,
                                       4000);
     default:
-        return (uint32_t)sim_draw_log(row, 1000, 8000000);
+        return (uint32_t)sim_draw_log(row, 1000, fault == SIM_LATE_ATOMIC ? 30000 : 8000000);
     }
 }
 

@@ -10,6 +10,8 @@
 /** A call's reply, or a page, is noticed by its program so much later at most. */
 #define NOTICE_US 30u
 #define COME_US 3000u
+/** Slots beyond those of the programs, for their threads. */
+#define THREADS 4u
 #define HANG_MIN_US 1000u
 #define HANG_MAX_US 16000000u
 
@@ -30,7 +32,9 @@ void sim_program_plan(struct sim *sim, struct sim_program *program, uint64_t aft
 
 void sim_programs_init(struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    sim->slots = sim->options.programs + (sim->options.weights[SIM_FORK] != 0 ? THREADS : 0);
+    sim->slots = sim->slots < SIM_PROGRAMS_MAX ? sim->slots : SIM_PROGRAMS_MAX;
+    for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *program = &sim->programs[i];
 
         program->row = sim_row_of(sim->options.seed + sim->options.salt * UINT64_C(0x10001),
@@ -103,8 +107,8 @@ static void come(struct sim *sim, struct sim_program *program)
 {
     uint32_t node = (uint32_t)sim_draw(&program->row, sim->options.nodes);
 
-    if (sim->is_ending) {
-        return;
+    if (sim->is_ending || index_of(sim, program) >= sim->options.programs) {
+        return; /* the last slots are for threads */
     }
     if (sim->hosts[node].life != SIM_ALIVE) {
         sim_program_plan(sim, program, sim_draw(&program->row, COME_US));
@@ -221,7 +225,7 @@ static bool has_threads(const struct sim *sim, const struct sim_program *program
 {
     uint32_t count = 0;
 
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         count += sim->programs[i].state != SIM_NONE && sim->programs[i].client == program->client;
     }
     return count > 1;
@@ -307,8 +311,10 @@ static void on_outcome(struct sim *sim, struct sim_program *program)
         on_closing(sim, program);
     } else if (program->state == SIM_CALLING) {
         sim_program_rest(sim, program); /* another may have unlinked it, or made it larger */
-    } else if (error == DSM_ESIZE) {
-        sim_program_die(sim, program, false); /* only node 0 makes regions beyond the budget */
+    } else if (error == DSM_ESIZE || error == DSM_EKEEPER ||
+               (program->state == SIM_ASKING_SIZE && program->reply.size_bytes == 0)) {
+        /* Only node 0 makes regions beyond the budget; the keeper failed; who grows it died. */
+        sim_program_die(sim, program, false);
     } else if (error != 0 && program->state != SIM_GROWING) {
         sim_fail(sim, "O11", "a region or a semaphore could not be opened: program %u, error %d",
                  index_of(sim, program), error);
@@ -347,7 +353,7 @@ void sim_program_turn(struct sim *sim, struct sim_program *program)
 
 static void on_reply(struct sim *sim, uint32_t node, const struct action *action)
 {
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *program = &sim->programs[i];
 
         if (program->state != SIM_NONE && program->node == node &&
@@ -377,6 +383,7 @@ static void end_one(struct sim *sim, struct sim_program *program, bool with_node
     struct sim_row row = program->row;
     uint32_t turn = program->turn;
 
+    sim->has_died = true;
     sim_sync_drop(sim, program, with_node);
     memset(program, 0, sizeof(*program));
     program->row = row;
@@ -389,7 +396,7 @@ void sim_program_die(struct sim *sim, struct sim_program *program, bool with_nod
     uint32_t node = program->node;
     client_id client = program->client;
 
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *other = &sim->programs[i];
 
         if (other->state != SIM_NONE && other->client == client) {
@@ -405,7 +412,7 @@ void sim_program_die(struct sim *sim, struct sim_program *program, bool with_nod
 /* A second thread, which goes on for itself in the place of a program that has not come. */
 static bool fork_one(struct sim *sim, const struct sim_program *program)
 {
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *thread = &sim->programs[i];
         struct sim_row row = thread->row;
         uint32_t turn = thread->turn;
@@ -426,7 +433,7 @@ static bool fork_one(struct sim *sim, const struct sim_program *program)
 
 void sim_program_strike(struct sim *sim, uint32_t fault)
 {
-    uint32_t index = (uint32_t)sim_draw(&sim->faults, sim->options.programs);
+    uint32_t index = (uint32_t)sim_draw(&sim->faults, sim->slots);
     struct sim_program *program = &sim->programs[index];
     uint64_t us = sim_draw_log(&sim->faults, HANG_MIN_US, HANG_MAX_US);
 

@@ -62,7 +62,7 @@ void sim_print_summary(const struct sim *sim, char *text, size_t bytes)
             }
         }
     }
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         if (sim->programs[i].state != SIM_NONE && sim->programs[i].state != SIM_IDLE) {
             tell_program(&out, sim, i);
         }

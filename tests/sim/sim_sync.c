@@ -165,7 +165,7 @@ static void on_lock(struct sim *sim, struct sim_program *program, int32_t error)
         sim_fail(sim, "O6", "program %u was not told that the mutex's holder died",
                  (uint32_t)(program - sim->programs));
     }
-    if (error == DSM_EOWNERDEAD && sim->stats.deaths + sim->stats.faults[SIM_CRASH] == 0) {
+    if (error == DSM_EOWNERDEAD && !sim->has_died) {
         sim_fail(sim, "O6", "program %u was told of a dead holder, and nobody has died",
                  (uint32_t)(program - sim->programs));
     }

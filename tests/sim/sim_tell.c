@@ -17,12 +17,13 @@ static json_t *json_stats(const struct sim_stats *stats)
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         json_object_set_new(faults, sim_fault_name(i), json_integer((json_int_t)stats->faults[i]));
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "operations",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "operations",
                      (json_int_t)stats->operations, "events", (json_int_t)stats->events,
                      "core_steps", (json_int_t)stats->steps, "messages",
                      (json_int_t)stats->messages, "deaths", (json_int_t)stats->deaths,
-                     "longest_settle_us", (json_int_t)stats->longest_settle_us, "longest_wait_us",
-                     (json_int_t)stats->longest_wait_us, "faults", faults);
+                     "settle_us", (json_int_t)stats->settle_us, "settle_permille",
+                     (json_int_t)stats->settle_permille, "wait_us", (json_int_t)stats->wait_us,
+                     "wait_permille", (json_int_t)stats->wait_permille, "faults", faults);
 }
 
 static void print_json(json_t *object)

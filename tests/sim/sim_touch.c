@@ -182,7 +182,7 @@ void sim_touch_wake(struct sim *sim, uint32_t node, const struct action *action)
         action->kind == ACTION_DROP) {
         return;
     }
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *program = &sim->programs[i];
 
         if (program->is_blocked && program->node == node && program->page >= action->page &&

@@ -5,9 +5,11 @@
 #define SETTLE_RESENDS 12u
 #define SETTLE_TURN_US 1000000u
 #define WAIT_BASE_US 2000000u
-#define WAIT_TRIPS 64u
+#define WAIT_RESENDS 8u
+#define WAIT_TRIPS 16u
+#define WAIT_NEWS 16u
 /** Heavy tails: the longest of many messages, in delays. */
-#define TAIL_FACTOR 64u
+#define TAIL_FACTOR 512u
 
 uint64_t sim_wait_settle_bound_us(const struct sim *sim)
 {
@@ -17,9 +19,14 @@ uint64_t sim_wait_settle_bound_us(const struct sim *sim)
 
 uint64_t sim_wait_bound_us(const struct sim *sim)
 {
-    uint64_t longest_us = sim->options.delay_us * (sim->options.delay == SIM_TAIL ? TAIL_FACTOR : 2);
+    const struct sim_options *options = &sim->options;
+    uint64_t longest_us = options->delay_us * (options->delay == SIM_TAIL ? TAIL_FACTOR : 2);
 
-    return WAIT_BASE_US + WAIT_TRIPS * longest_us * sim->options.programs;
+    return WAIT_BASE_US + (uint64_t)WAIT_RESENDS * options->resend_ms * 1000 +
+           WAIT_TRIPS * longest_us * options->programs +
+           (uint64_t)WAIT_NEWS *
+               (options->weights[SIM_LATE_NEWS] + options->weights[SIM_SLOW_KEEPER]) +
+           (uint64_t)options->weights[SIM_LATE_ATOMIC] * options->programs;
 }
 
 static bool waits_for_others(const struct sim_program *program)
@@ -43,10 +50,13 @@ static void check_one(struct sim *sim, const struct sim_program *program)
     uint64_t since_us = waits_since(sim, program);
     uint64_t us = since_us != 0 ? sim->now_us - since_us : 0;
 
-    if (us > sim->stats.longest_wait_us) {
-        sim->stats.longest_wait_us = us;
+    uint64_t bound_us = sim_wait_bound_us(sim);
+
+    if (us > sim->stats.wait_us) {
+        sim->stats.wait_us = us;
+        sim->stats.wait_permille = us * 1000 / bound_us;
     }
-    if (us > sim_wait_bound_us(sim) && !sim->is_ending) {
+    if (us > bound_us && !sim->is_ending) {
         sim_fail(sim, "O11", "program %u waits for %llu us with nothing in its way",
                  (uint32_t)(program - sim->programs), (unsigned long long)us);
     }
@@ -60,14 +70,14 @@ void sim_wait_note(struct sim *sim, struct sim_program *program)
 
 void sim_wait_check(struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         check_one(sim, &sim->programs[i]);
     }
 }
 
 bool sim_wait_is_over(const struct sim *sim)
 {
-    for (uint32_t i = 0; i < sim->options.programs; i++) {
+    for (uint32_t i = 0; i < sim->slots; i++) {
         const struct sim_program *program = &sim->programs[i];
 
         if ((program->state != SIM_IDLE && program->state != SIM_NONE) || program->has_unit) {

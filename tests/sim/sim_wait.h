@@ -14,10 +14,11 @@
  * While faults last, a touch or a call that depends on no other program (all but LOCK, SEM_WAIT and
  * BARRIER) is answered within
  *
- *     WAIT_BASE_US + WAIT_TRIPS * longest delay of a message * programs
+ *     WAIT_BASE_US + WAIT_RESENDS * resend + WAIT_TRIPS * longest delay of a message * programs
+ *         + WAIT_NEWS * (lateness of news + of the keeper) + lateness of atomic operations * programs
  *
- * of the time since when nothing has been in anybody's way. Both were chosen from what was measured
- * (see sim_wait.c), with a margin.
+ * of the time since when nothing has been in anybody's way. dsm-sim --json tells how much of either
+ * bound was used (settle_permille, wait_permille): the constants leave a margin over that.
  */
 #ifndef DSM_TESTS_SIM_SIM_WAIT_H
 #define DSM_TESTS_SIM_SIM_WAIT_H
