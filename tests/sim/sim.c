@@ -153,7 +153,8 @@ static void schedule(struct sim *sim)
             sim->hosts[i].is_telling = true;
             sim_at(sim, sim->now_us + NEWS_US + late_us, SIM_DUE_TELL, i, 0, 0);
         }
-        if (cluster->nodes[i].atomics != NULL && !sim->hosts[i].is_finishing) {
+        if (cluster->nodes[i].atomics != NULL && !cluster->nodes[i].is_dead &&
+            !sim->hosts[i].is_finishing) {
             sim->hosts[i].is_finishing = true;
             sim_at(sim, sim->now_us + draw_late(sim, SIM_LATE_ATOMIC), SIM_DUE_FINISH, i, 0, 0);
         }
@@ -174,7 +175,7 @@ static void note(struct sim *sim, uint32_t kind, uint32_t node)
 static void decide(struct sim *sim)
 {
     sim->is_deciding = false;
-    if (sim->cluster->proposals != NULL) {
+    while (sim->cluster->proposals != NULL) {
         note(sim, NOTE_DECIDE, NODE_NONE);
         if (!sim->is_ending && sim_draw(&sim->keeper, 10000) < sim->options.weights[SIM_BAD_KEEPER]) {
             sim->stats.faults[SIM_BAD_KEEPER]++;

@@ -8,6 +8,8 @@
 #define WAIT_RESENDS 8u
 #define WAIT_TRIPS 16u
 #define WAIT_NEWS 16u
+/** Who changes one record at the same time as all others wins last. */
+#define WAIT_ROUNDS 4u
 /** Heavy tails: the longest of many messages, in delays. */
 #define TAIL_FACTOR 512u
 
@@ -24,7 +26,7 @@ uint64_t sim_wait_bound_us(const struct sim *sim)
 
     return WAIT_BASE_US + (uint64_t)WAIT_RESENDS * options->resend_ms * 1000 +
            WAIT_TRIPS * longest_us * options->programs +
-           (uint64_t)WAIT_NEWS *
+           (WAIT_NEWS + WAIT_ROUNDS * (uint64_t)options->programs) *
                (options->weights[SIM_LATE_NEWS] + options->weights[SIM_SLOW_KEEPER]) +
            (uint64_t)options->weights[SIM_LATE_ATOMIC] * options->programs;
 }

@@ -15,7 +15,8 @@
  * BARRIER) is answered within
  *
  *     WAIT_BASE_US + WAIT_RESENDS * resend + WAIT_TRIPS * longest delay of a message * programs
- *         + WAIT_NEWS * (lateness of news + of the keeper) + lateness of atomic operations * programs
+ *         + (WAIT_NEWS + WAIT_ROUNDS * programs) * (lateness of news + of the keeper)
+ *         + lateness of atomic operations * programs
  *
  * of the time since when nothing has been in anybody's way. dsm-sim --json tells how much of either
  * bound was used (settle_permille, wait_permille): the constants leave a margin over that.
