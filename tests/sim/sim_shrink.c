@@ -5,8 +5,8 @@
 #include <time.h>
 
 /** Runs at most, which makes the result the same on fast machines and slow ones. */
-#define RUNS_MAX 1500u
-#define SALTS 6u
+#define RUNS_MAX 5000u
+#define SALTS 24u
 #define ROUNDS_MAX 8u
 
 struct state {

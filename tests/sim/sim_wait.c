@@ -7,9 +7,9 @@
 #define WAIT_BASE_US 2000000u
 #define WAIT_RESENDS 8u
 #define WAIT_TRIPS 16u
-#define WAIT_NEWS 16u
+#define WAIT_NEWS 32u
 /** Who changes one record at the same time as all others wins last. */
-#define WAIT_ROUNDS 4u
+#define WAIT_ROUNDS 16u
 /** Heavy tails: the longest of many messages, in delays. */
 #define TAIL_FACTOR 512u
 
