@@ -192,6 +192,7 @@ int sim_child_start(struct sim_child *child, const struct sim_overrides *overrid
             _exit(2);
         }
         catch_crashes();
+        setvbuf(stdout, NULL, is_verbose ? _IOLBF : _IOFBF, BUFSIZ);
         run_seeds(child, overrides, first, guard_s, is_verbose);
         fflush(stdout);
         _exit(0);
