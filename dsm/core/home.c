@@ -308,7 +308,8 @@ void transfer_start(struct homes *homes, struct transfer *transfer)
     }
     open_run(homes, transfer);
     if (transfer->kind == TRANSFER_LEAVE) {
-        if (home_page_owner(page) != transfer->requester) {
+        /* Of a page that is lost not even its last owner has bytes any more. */
+        if (home_page_owner(page) != transfer->requester || page->lost) {
             struct message release =
                 transfer_message(transfer, MESSAGE_RELEASE, transfer->requester);
 

@@ -178,7 +178,7 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
         release_again(homes, message);
         return;
     }
-    if (transfer == NULL) {
+    if (transfer == NULL || message->count == 0) {
         return;
     }
     if (transfer->kind == TRANSFER_ADOPT) {
@@ -198,7 +198,7 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
     if (transfer->asking || holder_of(transfer) != message->from) {
         return;
     }
-    for (uint32_t i = 0; i < transfer->count; i++) {
+    for (uint32_t i = 0; i < transfer->count && i < message->count; i++) {
         struct home_page *page = transfer_page(homes, transfer, i);
 
         nodeset_remove(&page->readers, message->from);

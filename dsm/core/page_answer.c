@@ -160,20 +160,31 @@ static void take_over(struct pages *pages, const struct message *message)
     confirm(pages, message, message->page, 1);
 }
 
+/* What has come of a request counts no more. */
+static void drop_received(struct pages *pages, struct page_request *request)
+{
+    region_id region = request->region->record.id;
+
+    if (request->received > 0) {
+        context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
+        context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
+    }
+    request->received = 0;
+    request->granted = 0;
+    request->has_grant = false;
+}
+
 /* The first source died half way and another one sends all from the start. */
 static void start_again(struct pages *pages, struct page_request *request,
                         const struct message *message)
 {
-    region_id region = request->region->record.id;
+    bool has_grant = request->has_grant; /* it may have come before these bytes */
 
-    if (request->received == 0 || message->page != request->page ||
-        message->version <= request->version) {
-        return;
+    if (request->received != 0 && message->page == request->page &&
+        message->version > request->version) {
+        drop_received(pages, request);
+        request->has_grant = has_grant;
     }
-    context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
-    context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
-    request->received = 0;
-    request->granted = 0;
 }
 
 void pages_on_data(struct pages *pages, const struct message *message)
@@ -273,13 +284,18 @@ void pages_on_grant(struct pages *pages, const struct message *message)
     }
 }
 
+/*
+ * The source died. Pages that came and are not complete go: from this answer on the home does not
+ * count this node as one that has them, and may give any of them to another.
+ */
 void pages_on_ask(struct pages *pages, const struct message *message)
 {
-    const struct page_request *request = pages_request(pages, message->request);
+    struct page_request *request = pages_request(pages, message->request);
 
     if (request == NULL) {
         confirm(pages, message, message->page, message->count);
     } else if (request->kind != REQUEST_LEAVE) {
+        drop_received(pages, request);
         deny(pages, message);
     }
 }
@@ -290,12 +306,7 @@ void pages_on_ask(struct pages *pages, const struct message *message)
  */
 static void give_up(struct pages *pages, struct page_request *request)
 {
-    region_id region = request->region->record.id;
-
-    if (request->received > 0) {
-        context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
-        context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
-    }
+    drop_received(pages, request);
     request_close(pages, request);
 }
 

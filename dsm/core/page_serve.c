@@ -81,18 +81,26 @@ static void send_data(struct pages *pages, const struct message *forward,
     }
 }
 
+/*
+ * The first of the pages is not here. The answer names the run of those that are not: the home takes
+ * this node for a reader of the others still, and it is.
+ */
 static void send_not_here(struct pages *pages, const struct message *forward)
 {
+    uint32_t count = 1;
     struct message answer = {
         .kind = MESSAGE_NOT_HERE,
         .to = forward->from,
         .region = forward->region,
         .page = forward->page,
-        .count = forward->count,
         .request = forward->request,
         .requester = forward->requester,
     };
 
+    while (count < forward->count && !has_bytes(find_page(pages, forward, count))) {
+        count++;
+    }
+    answer.count = (uint16_t)count;
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
 }
 

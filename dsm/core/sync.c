@@ -22,6 +22,7 @@ void syncs_init(struct syncs *syncs, struct context *context)
     pool_init(&syncs->objects, sizeof(struct sync_object), ITEMS_PER_STEP * 2, 64);
     pool_init(&syncs->ops, sizeof(struct sync_entry), ITEMS_PER_STEP * 2, 64);
     list_init(&syncs->outbox);
+    list_init(&syncs->atomics);
     for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
         list_init(&syncs->objects_by_key[i]);
         list_init(&syncs->ops_by_request[i]);
@@ -120,6 +121,7 @@ static struct sync_entry *new_op(struct syncs *syncs, const struct message *mess
     op->state = SYNC_WAITING;
     list_init(&op->place);
     list_init(&op->outbox);
+    list_init(&op->atomic);
     list_add_tail(op_bucket(syncs, op->node, op->request), &op->by_request);
     list_add_tail(&remote->sync_ops, &op->by_node);
     remote->count_sync_ops++;
@@ -132,6 +134,7 @@ void sync_free_op(struct syncs *syncs, struct sync_entry *op)
     list_remove(&op->by_request);
     list_remove(&op->by_node);
     list_remove(&op->outbox);
+    list_remove(&op->atomic);
     remote_get(&syncs->context->remotes, op->node)->count_sync_ops--;
     pool_put(&syncs->ops, op);
 }
@@ -300,10 +303,17 @@ static void arrive(struct syncs *syncs, struct sync_entry *op, struct sync_objec
 
 /* --- messages --- */
 
-static void start_atomic(struct syncs *syncs, const struct message *message)
+/*
+ * The operation goes by a number of this home's: its node may die and come back before it is done,
+ * and then has another request of the same number.
+ */
+static void start_atomic(struct syncs *syncs, struct sync_entry *op, const struct message *message)
 {
     struct message atomic = *message;
 
+    op->atomic_number = ++syncs->count_atomics;
+    list_add_tail(&syncs->atomics, &op->atomic);
+    atomic.request = op->atomic_number;
     atomic.kind = MESSAGE_ATOMIC;
     atomic.to = (uint16_t)syncs->context->config.self;
     atomic.requester = message->from;
@@ -323,7 +333,7 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
         return;
     }
     if (class_ == SYNC_CLASS_ATOMIC) {
-        start_atomic(syncs, message);
+        start_atomic(syncs, op, message);
         return;
     }
     object = get_object(syncs, region, message->offset, class_);
@@ -408,10 +418,14 @@ void syncs_on_request(struct syncs *syncs, const struct message *message, bool i
 
 void syncs_on_atomic_done(struct syncs *syncs, const struct message *message)
 {
-    struct sync_entry *op = find_op(syncs, message->requester, message->request);
+    for (struct list *place = syncs->atomics.next; place != &syncs->atomics; place = place->next) {
+        struct sync_entry *op = list_object(place, struct sync_entry, atomic);
 
-    if (op != NULL && op->state == SYNC_WAITING) {
-        finish(syncs, op, message->error, message->value);
+        if (op->atomic_number == message->request) {
+            list_remove(&op->atomic);
+            finish(syncs, op, message->error, message->value);
+            return;
+        }
     }
 }
 

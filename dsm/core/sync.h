@@ -41,9 +41,11 @@ struct sync_entry {
     struct list place; /* among the object's waiters */
     struct list by_node;
     struct list outbox; /* its outcome is to be sent */
+    struct list atomic; /* FETCH_ADD, COMPARE_SWAP: under way in this node's page part */
     struct sync_object *object;
     region_id region;
     uint64_t request;
+    uint64_t atomic_number; /* of all atomic operations here, for another one has its request's */
     uint64_t value;
     int32_t error;
     uint16_t node;
@@ -57,7 +59,9 @@ struct syncs {
     struct pool objects, ops;
     struct list objects_by_key[SYNC_BUCKETS];
     struct list ops_by_request[SYNC_BUCKETS];
-    struct list outbox; /* struct sync_entry */
+    struct list outbox;  /* struct sync_entry */
+    struct list atomics; /* struct sync_entry, in order of atomic_number */
+    uint64_t count_atomics;
 };
 
 void syncs_init(struct syncs *syncs, struct context *context);

@@ -86,6 +86,9 @@ static void execute(struct cluster *cluster, uint32_t number, const struct actio
 {
     uint32_t region;
 
+    if (cluster->on_action != NULL) {
+        cluster->on_action(cluster->on_action_context, number, action);
+    }
     switch (action->kind) {
     case ACTION_REPLY:
         note_reply(cluster, number, action);

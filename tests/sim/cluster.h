@@ -169,6 +169,9 @@ struct cluster {
     /* Told of each message as it is queued; the envelope is the queue's. NULL: nobody asks. */
     void (*on_send)(void *context, struct envelope *envelope);
     void *on_send_context;
+    /* Told of each action before it is carried out; it may not step any node. NULL: nobody asks. */
+    void (*on_action)(void *context, uint32_t node, const struct action *action);
+    void *on_action_context;
 };
 
 /** Make a cluster of so many nodes, all members. The caller frees it with cluster_free(). */

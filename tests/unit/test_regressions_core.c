@@ -98,6 +98,37 @@ static void test_admitted_request_is_not_refused_when_it_comes_again(void **stat
     solo_free(solo);
 }
 
+/*
+ * Who had let the first page of a range go was forgotten as a reader of all of it: its other copies
+ * were not invalidated by the next writer, and read long after.
+ */
+static void test_reader_without_the_first_page_of_a_range_stays_a_reader_of_the_rest(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 16};
+    struct solo_page *page = solo_page_new(&config);
+    struct message forward;
+    struct solo *solo = solo_home_new();
+
+    (void)state;
+    solo_page_have(page, 8, false, 3);
+    forward = solo_page_message(page, MESSAGE_FORWARD, 0, 6, 4, 9);
+    forward.requester = 2;
+    solo_page_say(page, &forward);
+    assert_int_equal(solo_sent(page->solo, MESSAGE_NOT_HERE, 0)->page, 6);
+    assert_int_equal(solo_sent(page->solo, MESSAGE_NOT_HERE, 0)->count, 2); /* 8 is here */
+    solo_page_free(page);
+
+    solo_home_has(solo, MESSAGE_WRITE, 1, 10);
+    solo_home_has(solo, MESSAGE_WRITE, 1, 11);
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 10, 2);
+    assert_int_equal(solo_sent(solo, MESSAGE_FORWARD, 0)->count, 2);
+    solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 2, 1, 10); /* of the first */
+    assert_true(solo_home_run(solo, 10).lost);
+    assert_false(solo_home_run(solo, 11).lost);
+    assert_true(nodeset_has(solo_home_run(solo, 11).readers, 1));
+    solo_free(solo);
+}
+
 /* A requester died for which more runs of bytes were kept than a step has actions. */
 static void test_death_of_who_was_given_a_thousand_pages_is_survived(void **state)
 {
@@ -264,6 +295,8 @@ int main(void)
         cmocka_unit_test(test_writer_of_the_first_part_is_let_go_when_the_grant_comes_between),
         cmocka_unit_test(test_refused_request_is_not_granted_later),
         cmocka_unit_test(test_admitted_request_is_not_refused_when_it_comes_again),
+        cmocka_unit_test(
+            test_reader_without_the_first_page_of_a_range_stays_a_reader_of_the_rest),
         cmocka_unit_test(test_death_of_who_was_given_a_thousand_pages_is_survived),
         cmocka_unit_test(test_loss_of_a_page_fails_all_additions_that_wait_for_it),
         cmocka_unit_test(test_request_for_large_pages_is_cut_to_a_few_megabytes),
