@@ -154,7 +154,7 @@ static void print_markdown(const struct table *table)
             printf(" |");
         }
     }
-    printf("\n\n| bytes, N = %u | formula | counted |\n|---|---|---:|\n", (unsigned)NODES_MAX);
+    printf("\n\n| bytes | formula | N = %u |\n|---|---|---:|\n", (unsigned)NODES_MAX);
     for (size_t row = 0; row < scale_sizes_count; row++) {
         printf("| %s | %s | %" PRIu64 " |\n", scale_sizes[row].name, scale_sizes[row].formula,
                table->bytes[row]);

@@ -347,7 +347,7 @@ static uint64_t count_join(struct scale_cluster *cluster)
 const struct scale_row scale_rows[] = {
     {"clean read miss", "2 + 1", expect_clean, count_clean, false},
     {"dirty read miss", "3 + 1", expect_dirty, count_dirty, false},
-    {"write miss, k = n - 2 others have a copy", "2k + 4", expect_write, count_write, false},
+    {"write miss, k = n - 2 others have a copy", "2k + 2 + 2", expect_write, count_write, false},
     {"upgrade, k = n - 2 others and the home have a copy", "2k + 2 + 1", expect_upgrade,
      count_upgrade, false},
     {"all write one page at once, all messages", "5(n - 2) + 3", expect_contended, count_contended,
