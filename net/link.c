@@ -134,7 +134,10 @@ int link_on_verify(int is_good, X509_STORE_CTX *store)
     char name[RECORD_NAME_BYTES] = "";
     char why[200];
 
-    if (!is_good) {
+    if (!is_good &&
+        (X509_STORE_CTX_get_error(store) == X509_V_ERR_OUT_OF_MEM || openssl_lacked_memory())) {
+        fail(link, DSM_ENOMEM, "out of memory");
+    } else if (!is_good) {
         if (certificate) {
             certificate_name(certificate, name);
         }
@@ -189,7 +192,7 @@ static int fail_tls(struct link *link, int result)
     const char *why = ERR_reason_error_string(code);
     int alert = reason - SSL_AD_REASON_OFFSET;
 
-    if (link->output.failed || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE) {
+    if (link->output.failed || openssl_lacked_memory()) {
         return fail(link, DSM_ENOMEM, "out of memory");
     }
     if (kind == SSL_ERROR_ZERO_RETURN) {
@@ -227,6 +230,9 @@ static int handshake(struct link *link)
     }
     certificate = SSL_get0_peer_certificate(link->ssl);
     if (!certificate || !certificate_name(certificate, link->peer_name)) {
+        if (openssl_lacked_memory()) {
+            return fail(link, DSM_ENOMEM, "out of memory");
+        }
         return fail(link, DSM_ECERT, "the peer's certificate names no node");
     }
     link->is_ready = true;

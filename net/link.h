@@ -23,8 +23,9 @@ struct tls_context;
  * @tls                    returned, release with tls_context_free()
  * @text                   on error: which file and what is wrong with it; TEXT_BYTES_MAX bytes
  *
- * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or key and certificate
- * differ DSM_ENOMEM
+ * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or key and certificate differ
+ *         DSM_ENOMEM where OpenSSL tells that it had no memory; where it tells of something else,
+ *                    it looks like a file that cannot be used
  */
 int tls_context_new(const char *ca, const char *certificate, const char *key,
                     struct tls_context **tls, char *text);
@@ -54,7 +55,8 @@ void link_free(struct link *link);
  *
  * Errors (sticky): DSM_ECERT  the peer's certificate is refused, or the peer refused ours
  *                  DSM_EPROTO not TLS 1.3, a broken record, or a frame out of bounds
- *                  DSM_ENOMEM
+ *                  DSM_ENOMEM where OpenSSL tells so; in a handshake it may tell of something else,
+ *                             and then it looks like one of the others
  */
 int link_receive(struct link *link, const uint8_t *bytes, size_t len_bytes);
 

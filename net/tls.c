@@ -40,11 +40,32 @@ static const char *openssl_reason(void)
     return reason ? reason : "unknown reason";
 }
 
+bool openssl_lacked_memory(void)
+{
+    bool lacked = false;
+    unsigned long code;
+
+    while ((code = ERR_get_error()) != 0) {
+        lacked = lacked || ERR_GET_REASON(code) == ERR_R_MALLOC_FAILURE;
+    }
+    return lacked;
+}
+
+/** As refuse(), after an error of OpenSSL's, which may come from a want of memory. */
+static int refuse_unless_memory(struct identity *identity, const char *what, const char *path,
+                                const char *why)
+{
+    return openssl_lacked_memory() ? DSM_ENOMEM : refuse(identity, what, path, why);
+}
+
 static int open_file(struct identity *identity, const char *what, const char *path, BIO **bio)
 {
     FILE *file = fopen(path, "re");
     char why[160];
 
+    if (!file && errno == ENOMEM) {
+        return DSM_ENOMEM;
+    }
     if (!file) {
         snprintf(why, sizeof(why), "cannot be read: %s", strerror(errno));
         return refuse(identity, what, path, why);
@@ -112,8 +133,10 @@ static int read_certificates(struct identity *identity, const char *what, const 
     }
     /* The end of the file looks to OpenSSL like a block that does not begin. */
     reason = ERR_GET_REASON(ERR_peek_last_error());
-    ERR_clear_error();
     BIO_free(bio);
+    if (openssl_lacked_memory()) {
+        return DSM_ENOMEM;
+    }
     if (reason != PEM_R_NO_START_LINE) {
         return refuse(identity, what, path, "is malformed: a certificate in it cannot be decoded");
     }
@@ -144,9 +167,9 @@ static int read_key(struct identity *identity)
     identity->key = PEM_read_bio_PrivateKey(bio, NULL, no_passphrase, NULL);
     BIO_free(bio);
     if (!identity->key) {
-        ERR_clear_error();
-        return refuse(identity, "the key", identity->key_path,
-                      "is malformed: it holds no private key in PEM form without a passphrase");
+        return refuse_unless_memory(
+            identity, "the key", identity->key_path,
+            "is malformed: it holds no private key in PEM form without a passphrase");
     }
     return 0;
 }
@@ -179,10 +202,9 @@ static int read_identity(struct identity *identity)
         return error;
     }
     if (X509_check_private_key(node, identity->key) != 1) {
-        ERR_clear_error();
         snprintf(why, sizeof(why), "does not belong to the certificate %.200s",
                  identity->certificate_path);
-        return refuse(identity, "the key", identity->key_path, why);
+        return refuse_unless_memory(identity, "the key", identity->key_path, why);
     }
     return 0;
 }
@@ -241,14 +263,13 @@ static int use_identity(struct identity *identity, SSL_CTX *ssl)
     if (SSL_CTX_use_certificate(ssl, sk_X509_value(identity->chain, 0)) != 1 ||
         SSL_CTX_use_PrivateKey(ssl, identity->key) != 1) {
         snprintf(why, sizeof(why), "cannot be used: %.200s", openssl_reason());
-        ERR_clear_error();
-        return refuse(identity, "the certificate", identity->certificate_path, why);
+        return refuse_unless_memory(identity, "the certificate", identity->certificate_path, why);
     }
     for (int i = 1; i < sk_X509_num(identity->chain); i++) {
         if (SSL_CTX_add1_chain_cert(ssl, sk_X509_value(identity->chain, i)) != 1) {
             snprintf(why, sizeof(why), "has a chain that cannot be used: %.200s", openssl_reason());
-            ERR_clear_error();
-            return refuse(identity, "the certificate", identity->certificate_path, why);
+            return refuse_unless_memory(identity, "the certificate", identity->certificate_path,
+                                        why);
         }
     }
     return 0;
@@ -285,8 +306,8 @@ static int context_fill(struct identity *identity, struct tls_context *tls)
     }
     node = sk_X509_value(identity->chain, 0);
     if (!certificate_name(node, tls->name)) {
-        return refuse(identity, "the certificate", identity->certificate_path,
-                      "names no node: its subject has no usable common name");
+        return refuse_unless_memory(identity, "the certificate", identity->certificate_path,
+                                    "names no node: its subject has no usable common name");
     }
     tls->expiry_s = time_seconds(X509_get0_notAfter(node));
     tls->ssl = SSL_CTX_new(TLS_method());

@@ -30,6 +30,12 @@ bool certificate_name(X509 *certificate, char *name);
 /** A certificate's time, such as "2026-01-31 12:00:00 UTC". */
 void certificate_time_text(const ASN1_TIME *time, char text[TIME_TEXT_BYTES]);
 
+/**
+ * Did OpenSSL run out of memory? Where that happens deep inside, the errors on top of it tell of
+ * something else, so all are looked at; they are cleared.
+ */
+bool openssl_lacked_memory(void);
+
 /** The callbacks of the links' BIOs and of verification, in net/link.c. */
 int link_bio_read(BIO *bio, char *bytes, size_t len_bytes, size_t *done_bytes);
 int link_bio_write(BIO *bio, const char *bytes, size_t len_bytes, size_t *done_bytes);

@@ -91,6 +91,9 @@ void homes_region_gone(struct homes *homes, struct region *region);
 /** See node_page_runs(). */
 uint32_t homes_page_runs(const struct homes *homes, const struct region *region, uint64_t page,
                          struct page_run *runs, uint32_t count_runs);
+/** Fill in view->home. */
+void homes_view(const struct homes *homes, const struct region *region, uint64_t page,
+                struct page_view *view);
 
 /*
  * For the other files of the home part.

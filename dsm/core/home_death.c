@@ -219,3 +219,27 @@ uint32_t homes_page_runs(const struct homes *homes, const struct region *region,
     }
     return count;
 }
+
+void homes_view(const struct homes *homes, const struct region *region, uint64_t number,
+                struct page_view *view)
+{
+    const struct home_page *page =
+        directory_find(&homes->directory, region->record.id.slot, number);
+
+    if (page == NULL) {
+        return;
+    }
+    view->home.owner = home_page_owner(page);
+    view->home.readers = page->readers;
+    view->home.written = page->written;
+    view->home.orphan = page->orphan;
+    view->home.lost = page->lost;
+    for (const struct transfer *waiter = page->waiters; waiter != NULL; waiter = waiter->next) {
+        view->home.count_waiters++;
+    }
+    if (page->open != NULL) {
+        view->home.transfer = page->open->kind;
+        view->home.requester = page->open->requester;
+        view->home.version = page->open->version;
+    }
+}

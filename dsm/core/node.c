@@ -315,3 +315,14 @@ uint32_t node_page_runs(const struct node *node, region_id id, uint64_t page,
 
     return region != NULL ? homes_page_runs(&node->homes, region, page, runs, count_runs) : 0;
 }
+
+void node_page_view(const struct node *node, region_id id, uint64_t page, struct page_view *view)
+{
+    const struct region *region = context_region(&node->context, id);
+
+    *view = (struct page_view){.home.owner = NODE_NONE};
+    if (region != NULL) {
+        pages_view(&node->pages, region, page, view);
+        homes_view(&node->homes, region, page, view);
+    }
+}

@@ -223,6 +223,24 @@ struct page_run {
     bool busy; /* a transfer is open */
 };
 
+/** What a node knows of one page, for who looks at all nodes at once. */
+struct page_view {
+    uint8_t state;    /* of the copy here: enum page_state (page.h) */
+    uint8_t request;  /* that is open here for it: enum request_kind (page.h), 0: none */
+    bool is_owner;    /* the home will ask this node for it */
+    uint64_t version; /* of the transfer that granted the copy, or took it away */
+    struct {          /* its record if this node is the home, else all zero */
+        uint32_t owner; /* NODE_NONE: never written; also where this node is not the home */
+        nodeset readers;
+        uint64_t written; /* version of the last write grant */
+        bool orphan, lost;
+        uint32_t count_waiters;
+        uint8_t transfer; /* that is open: enum transfer_kind (home.h), 0: none */
+        uint32_t requester;
+        uint64_t version;
+    } home;
+};
+
 /** Bytes of a struct node. */
 size_t node_size(void);
 
@@ -280,5 +298,13 @@ const struct record *node_record(const struct node *node, region_id region);
  */
 uint32_t node_page_runs(const struct node *node, region_id region, uint64_t page,
                         struct page_run *runs, uint32_t count_runs);
+
+/**
+ * What this node knows of a page; nothing is changed.
+ *
+ * @view written; all zero, home.owner apart, for a page or a region that it does not know
+ */
+void node_page_view(const struct node *node, region_id region, uint64_t page,
+                    struct page_view *view);
 
 #endif

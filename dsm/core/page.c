@@ -383,3 +383,17 @@ void pages_unblock(struct pages *pages)
         list_add_tail(&pages->retry, place);
     }
 }
+
+void pages_view(const struct pages *pages, const struct region *region, uint64_t number,
+                struct page_view *view)
+{
+    const struct page *page =
+        directory_find(&pages->directory, region->record.id.slot, number);
+
+    if (page != NULL) {
+        view->state = page->state;
+        view->request = page->request != NULL ? page->request->kind : 0;
+        view->is_owner = page->owner;
+        view->version = page->version;
+    }
+}

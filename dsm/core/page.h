@@ -167,6 +167,9 @@ void pages_note_recent(struct pages *pages, const struct page_request *request);
 uint64_t pages_next_round_ms(const struct pages *pages);
 /** A member died. */
 void pages_member_died(struct pages *pages, uint32_t node);
+/** Fill in what the page part knows of a page: all of the view but `home`. */
+void pages_view(const struct pages *pages, const struct region *region, uint64_t page,
+                struct page_view *view);
 /** The region is deleted; nobody here has it mapped. */
 void pages_region_gone(struct pages *pages, struct region *region);
 

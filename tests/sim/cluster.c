@@ -1,67 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A simulated cluster as a whole: its life, and the step of one node. */
 #include "tests/sim/cluster.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tests/sim/cluster_frames.h"
 #include "tests/sim/cluster_parts.h"
+#include "tests/sim/oracle.h"
 
-#define RUN_STEPS_MAX 2000000u
-/** The whole state is looked at once in so many steps. */
-#define CHECK_STEPS 16u
-
-_Noreturn void cluster_broken(const struct cluster *cluster, const char *what)
+void *cluster_grow(void *array, uint32_t count, uint32_t *room, size_t element_bytes)
 {
-    fprintf(stderr, "cluster: %s, at %llu ms, step %llu; the last messages:\n%s\n", what,
-            (unsigned long long)cluster->now_ms, (unsigned long long)cluster->steps,
-            cluster->log);
-    abort();
-}
-
-static void log_message(struct cluster *cluster, const char *prefix, const struct message *message)
-{
-    int bytes;
-
-    if (cluster->log_bytes > CLUSTER_LOG_BYTES - 128) {
-        cluster->log_bytes = 0;
+    if (count < *room) {
+        return array;
     }
-    bytes = snprintf(cluster->log + cluster->log_bytes, 128, "%s%u>%u %s", prefix, message->from,
-                     message->to, message_kind_name(message->kind));
-    cluster->log_bytes += (size_t)bytes;
-    if (message->kind != MESSAGE_SYNC && message->kind != MESSAGE_SYNC_REPLY &&
-        message->kind != MESSAGE_SYNC_ACK) {
-        bytes = snprintf(cluster->log + cluster->log_bytes, 64, " %llu+%u",
-                         (unsigned long long)message->page, message->count);
-        cluster->log_bytes += (size_t)bytes;
+    *room = *room != 0 ? *room * 2 : 16;
+    array = realloc(array, *room * element_bytes);
+    if (array == NULL) {
+        abort();
     }
-    cluster->log[cluster->log_bytes++] = '\n';
-    cluster->log[cluster->log_bytes] = 0;
-}
-
-static void enqueue(struct cluster *cluster, struct sim_node *sender, const struct action *action,
-                    uint32_t region)
-{
-    struct envelope *envelope = calloc(1, sizeof(*envelope));
-    struct envelope **tail = &cluster->queues[action->message.from][action->message.to];
-
-    envelope->message = action->message;
-    sender->sent[action->message.kind]++;
-    if (action->source != BYTES_NONE) {
-        envelope->payload_pages = action->count;
-        envelope->payload = calloc(action->count, sizeof(uint64_t));
-        frames_copy_out(sender, action, region, envelope->payload);
-    }
-    log_message(cluster, "", &envelope->message);
-    while (*tail != NULL) {
-        tail = &(*tail)->next;
-    }
-    *tail = envelope;
-    if (cluster->on_send != NULL) {
-        cluster->on_send(cluster->on_send_context, envelope);
-    }
+    return array;
 }
 
 uint32_t cluster_region_index(struct cluster *cluster, region_id id)
@@ -70,8 +28,6 @@ uint32_t cluster_region_index(struct cluster *cluster, region_id id)
         if (region_id_equal(cluster->regions[i], id)) {
             return i;
         }
-    }
-    for (uint32_t i = 0; i < CLUSTER_REGIONS; i++) {
         if (cluster->regions[i].generation == 0) {
             cluster->regions[i] = id;
             return i;
@@ -80,87 +36,72 @@ uint32_t cluster_region_index(struct cluster *cluster, region_id id)
     cluster_broken(cluster, "too many regions");
 }
 
-static void do_atomic(struct cluster *cluster, uint32_t number, const struct action *action,
-                      uint32_t region)
+struct sim_page *cluster_page(struct cluster *cluster, uint32_t region, uint64_t page)
 {
-    struct sim_frame *frame =
-        &cluster->nodes[number].frames[region][action->message.offset / 4096];
-    struct event done = {.kind = EVENT_ATOMIC_DONE, .now_ms = cluster->now_ms};
+    struct sim_region *area = &cluster->areas[region];
 
-    if (!frame->present) {
-        cluster_broken(cluster, "an atomic operation on a page that is not here");
+    if (page >= area->count_pages) {
+        uint64_t count = area->count_pages != 0 ? area->count_pages : 16;
+
+        while (count <= page) {
+            count *= 2;
+        }
+        area->pages = realloc(area->pages, count * sizeof(struct sim_page));
+        memset(area->pages + area->count_pages, 0,
+               (count - area->count_pages) * sizeof(struct sim_page));
+        area->count_pages = count;
     }
-    if (frame->value != cluster->latest[region][action->message.offset / 4096]) {
-        cluster_broken(cluster, "an atomic operation on an old copy");
+    return &area->pages[page];
+}
+
+uint64_t cluster_latest(const struct cluster *cluster, uint32_t region, uint64_t page)
+{
+    const struct sim_region *area = &cluster->areas[region];
+
+    return page < area->count_pages ? area->pages[page].value : 0;
+}
+
+/* --- the step --- */
+
+static void note_reply(struct cluster *cluster, uint32_t number, const struct action *action)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    struct sim_event *note = cluster_note(cluster, SIM_REPLY, number);
+
+    if (node->replies == NULL) {
+        node->replies = calloc(CLUSTER_REPLIES, sizeof(struct sim_reply));
     }
-    done.atomic_done.requester = action->message.requester;
-    done.atomic_done.request = action->message.request;
-    done.atomic_done.value = frame->value;
-    if (action->message.op == SYNC_FETCH_ADD) {
-        frame->value += action->message.value;
-    } else if (frame->value == action->message.operand) {
-        frame->value = action->message.value;
+    node->replies[node->count_replies++ % CLUSTER_REPLIES] = (struct sim_reply){
+        action->reply.client, action->reply.number, action->reply.reply};
+    note->request = action->reply.number;
+    note->error = action->reply.reply.error;
+    note->value = action->reply.reply.value;
+    if (action->reply.reply.map != 0) {
+        frames_add_map(cluster, number, action, cluster_region_index(cluster, action->region));
     }
-    cluster->latest[region][action->message.offset / 4096] = frame->value;
-    cluster_step(cluster, number, &done, NULL);
 }
 
 static void execute(struct cluster *cluster, uint32_t number, const struct action *action,
-                    const uint64_t *payload)
+                    const struct sim_bytes *payload)
 {
-    struct sim_node *node = &cluster->nodes[number];
     uint32_t region;
 
     switch (action->kind) {
     case ACTION_REPLY:
-        node->replies[node->count_replies++ % 256] = (struct sim_reply){
-            action->reply.client, action->reply.number, action->reply.reply};
-        if (action->reply.reply.map != 0) {
-            frames_add_map(node, action, cluster_region_index(cluster, action->region));
-        }
+        note_reply(cluster, number, action);
         return;
     case ACTION_PROPOSE:
-        if (cluster->count_proposals == CLUSTER_PROPOSALS) {
-            cluster_broken(cluster, "too many proposals");
-        }
-        cluster->proposals[cluster->count_proposals++] = (struct sim_proposal){
-            number, action->propose.ticket, *action->propose.proposal};
+        cluster_propose(cluster, number, action);
         return;
     default:
         break;
     }
     region = cluster_region_index(cluster, action->region);
+    oracle_touch(cluster, region, action->page, action->count);
     if (action->kind == ACTION_SEND) {
-        enqueue(cluster, node, action, region);
-    } else if (action->kind == ACTION_REGION_CLOSE) {
-        frames_close(node, region);
-        memset(node->frames[region], 0, sizeof(node->frames[region]));
-    } else if (action->kind != ACTION_ATOMIC) {
-        const char *error = frames_execute(node, action, region, payload);
-
-        if (action->kind == ACTION_FILL &&
-            action->page + action->count > cluster->pages_used[region]) {
-            cluster->pages_used[region] = action->page + action->count;
-        }
-
-        if (error != NULL) {
-            cluster_broken(cluster, error);
-        }
-    }
-}
-
-static void check(const struct cluster *cluster)
-{
-    for (uint32_t region = 0; region < CLUSTER_REGIONS; region++) {
-        for (uint64_t page = 0; page < cluster->pages_used[region]; page++) {
-            const char *error = frames_check(cluster, region, page);
-
-            if (error != NULL) {
-                fprintf(stderr, "cluster: region %u, page %llu\n", region,
-                        (unsigned long long)page);
-                cluster_broken(cluster, error);
-            }
-        }
+        cluster_enqueue(cluster, number, action, region);
+    } else {
+        frames_execute(cluster, number, action, region, payload);
     }
 }
 
@@ -169,142 +110,108 @@ static void cluster_supply(struct sim_node *node)
     size_t bytes;
 
     while ((bytes = node_wants(node->node)) != 0) {
-        node->blocks = realloc(node->blocks, (node->count_blocks + 1) * sizeof(void *));
+        node->blocks =
+            cluster_grow(node->blocks, node->count_blocks, &node->room_blocks, sizeof(void *));
         node->blocks[node->count_blocks] = calloc(1, bytes);
         node_supply(node->node, node->blocks[node->count_blocks++]);
     }
 }
 
-void cluster_step(struct cluster *cluster, uint32_t number, const struct event *event,
-                 const uint64_t *payload)
+/* The pages that an event may change the records of, though no action tells of them. */
+static void touch_event(struct cluster *cluster, const struct event *event)
+{
+    const struct message *message = event->message.message;
+
+    if (event->kind == EVENT_RECORD && event->record->kind == RECORD_NODE) {
+        oracle_touch_all(cluster);
+    } else if (event->kind == EVENT_MESSAGE) {
+        uint32_t count = message->count > message->granted ? message->count : message->granted;
+
+        if (message->kind < MESSAGE_SYNC || message->kind > MESSAGE_ATOMIC_DONE) {
+            oracle_touch(cluster, cluster_region_index(cluster, message->region), message->page,
+                         count);
+        }
+    }
+}
+
+static void step_once(struct cluster *cluster, uint32_t number, const struct event *event,
+                      const struct sim_bytes *payload)
 {
     struct sim_node *node = &cluster->nodes[number];
-    struct actions *actions;
-    struct event more = {.kind = EVENT_TIME, .now_ms = cluster->now_ms};
+
+    cluster_supply(node);
+    node_step(node->node, event, cluster->actions);
+    cluster->steps++;
+    touch_event(cluster, event);
+    for (uint32_t i = 0; i < cluster->actions->count; i++) {
+        execute(cluster, number, &cluster->actions->list[i], payload);
+    }
+    oracle_check(cluster, number);
+}
+
+/* The outcome of the oldest atomic operation; false: there is none. */
+static bool take_atomic(struct cluster *cluster, uint32_t number, struct event *event)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    struct sim_atomic *atomic = node->atomics;
+
+    if (atomic == NULL) {
+        return false;
+    }
+    *event = atomic->done;
+    event->now_ms = cluster->now_ms;
+    node->atomics = atomic->next;
+    if (node->atomics == NULL) {
+        node->last_atomic = &node->atomics;
+    }
+    free(atomic);
+    return true;
+}
+
+void cluster_step(struct cluster *cluster, uint32_t number, const struct event *event,
+                  const uint64_t *payload, const uint64_t *stamps)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    struct sim_bytes bytes = {payload, stamps};
+    struct event more;
 
     if (node->is_dead) {
         return;
     }
-    actions = calloc(1, sizeof(*actions));
-    cluster_supply(node);
-    node_step(node->node, event, actions);
-    cluster->steps++;
-    for (uint32_t i = 0; i < actions->count; i++) {
-        execute(cluster, number, &actions->list[i], payload);
+    if (cluster->is_stepping) {
+        cluster_broken(cluster, "a step within a step");
     }
-    for (uint32_t i = 0; i < actions->count; i++) {
-        if (actions->list[i].kind == ACTION_ATOMIC) {
-            do_atomic(cluster, number, &actions->list[i],
-                      cluster_region_index(cluster, actions->list[i].region));
-        }
-    }
-    if (cluster->steps % CHECK_STEPS == 0) {
-        check(cluster);
-    }
-    free(actions);
-    if (node_deadline(node->node) == 0) {
-        cluster_step(cluster, number, &more, NULL);
-    }
-}
-
-/* --- messages --- */
-
-static struct envelope *dequeue(struct cluster *cluster, uint32_t from, uint32_t to)
-{
-    struct envelope *envelope = cluster->queues[from][to];
-
-    if (envelope != NULL) {
-        cluster->queues[from][to] = envelope->next;
-    }
-    return envelope;
-}
-
-static void hand_over(struct cluster *cluster, const struct envelope *envelope)
-{
-    struct event event = {.kind = EVENT_MESSAGE, .now_ms = cluster->now_ms};
-
-    event.message.message = &envelope->message;
-    event.message.payload_pages = envelope->payload_pages;
-    cluster_step(cluster, envelope->message.to, &event, envelope->payload);
-}
-
-static void free_envelope(struct envelope *envelope)
-{
-    free(envelope->payload);
-    free(envelope);
-}
-
-bool cluster_deliver(struct cluster *cluster, uint32_t from, uint32_t to)
-{
-    struct envelope *envelope = dequeue(cluster, from, to);
-
-    if (envelope == NULL) {
-        return false;
-    }
-    hand_over(cluster, envelope);
-    free_envelope(envelope);
-    return true;
-}
-
-bool cluster_lose(struct cluster *cluster, uint32_t from, uint32_t to)
-{
-    struct envelope *envelope = dequeue(cluster, from, to);
-
-    if (envelope == NULL) {
-        return false;
-    }
-    log_message(cluster, "lost ", &envelope->message);
-    free_envelope(envelope);
-    return true;
-}
-
-bool cluster_duplicate(struct cluster *cluster, uint32_t from, uint32_t to)
-{
-    struct envelope *envelope = cluster->queues[from][to];
-    struct envelope *copy;
-
-    if (envelope == NULL) {
-        return false;
-    }
-    copy = calloc(1, sizeof(*copy));
-    *copy = *envelope;
-    if (envelope->payload != NULL) {
-        copy->payload = calloc(envelope->payload_pages, sizeof(uint64_t));
-        memcpy(copy->payload, envelope->payload, envelope->payload_pages * sizeof(uint64_t));
-    }
-    copy->next = envelope->next;
-    envelope->next = copy;
-    return cluster_deliver(cluster, from, to);
-}
-
-void cluster_run(struct cluster *cluster)
-{
-    bool any = true;
-
-    for (uint64_t steps = 0; any; steps++) {
-        any = cluster_decide(cluster);
-        for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-            any = (!cluster->is_late[i] && cluster_tell(cluster, i)) || any;
-        }
-        for (uint32_t from = 0; from < cluster->count_nodes; from++) {
-            for (uint32_t to = 0; to < cluster->count_nodes; to++) {
-                if (!cluster->is_held[from][to]) {
-                    any = cluster_deliver(cluster, from, to) || any;
-                }
+    cluster->is_stepping = true;
+    step_once(cluster, number, event, &bytes);
+    for (;;) {
+        if (cluster->atomics_are_late || !take_atomic(cluster, number, &more)) {
+            if (node_deadline(node->node) != 0) {
+                break;
             }
+            more = (struct event){.kind = EVENT_TIME, .now_ms = cluster->now_ms};
         }
-        if (steps > RUN_STEPS_MAX) {
-            cluster_broken(cluster, "it never comes to rest");
-        }
+        step_once(cluster, number, &more, NULL);
     }
-    check(cluster);
+    oracle_rest(cluster);
+    cluster->is_stepping = false;
+}
+
+bool cluster_finish_atomic(struct cluster *cluster, uint32_t number)
+{
+    struct event event;
+
+    if (cluster->nodes[number].is_dead || !take_atomic(cluster, number, &event)) {
+        return false;
+    }
+    cluster_step(cluster, number, &event, NULL, NULL);
+    return true;
 }
 
 void cluster_wake(struct cluster *cluster, uint32_t node)
 {
     struct event event = {.kind = EVENT_TIME, .now_ms = cluster->now_ms};
 
-    cluster_step(cluster, node, &event, NULL);
+    cluster_step(cluster, node, &event, NULL, NULL);
 }
 
 void cluster_tick(struct cluster *cluster, uint64_t ms)
@@ -323,9 +230,10 @@ void cluster_advance(struct cluster *cluster, uint64_t ms)
         uint64_t next = end;
 
         for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-            uint64_t deadline = node_deadline(cluster->nodes[i].node);
+            uint64_t deadline =
+                cluster->nodes[i].is_dead ? end : node_deadline(cluster->nodes[i].node);
 
-            if (!cluster->nodes[i].is_dead && deadline > cluster->now_ms && deadline < next) {
+            if (deadline > cluster->now_ms && deadline < next) {
                 next = deadline;
             }
         }
@@ -341,14 +249,16 @@ void cluster_advance(struct cluster *cluster, uint64_t ms)
 
 void cluster_make_node(struct cluster *cluster, uint32_t number)
 {
+    struct sim_node *node = &cluster->nodes[number];
     struct node_config own = cluster->config;
 
     own.self = number;
     if (number == 0) {
         own.budget_bytes = 0; /* the first node makes the regions and may hold them whole */
     }
-    cluster->nodes[number].node = calloc(1, node_size());
-    if (node_init(cluster->nodes[number].node, &own) != 0) {
+    node->last_atomic = &node->atomics;
+    node->node = calloc(1, node_size());
+    if (node_init(node->node, &own) != 0) {
         cluster_broken(cluster, "node_init failed");
     }
 }
@@ -356,14 +266,52 @@ void cluster_make_node(struct cluster *cluster, uint32_t number)
 void cluster_free_node(struct cluster *cluster, uint32_t number)
 {
     struct sim_node *node = &cluster->nodes[number];
+    uint32_t last_death = node->last_death;
+    struct event event;
 
+    while (take_atomic(cluster, number, &event)) {
+    }
     for (uint32_t i = 0; i < node->count_blocks; i++) {
         free(node->blocks[i]);
     }
-    frames_free_kept(node);
+    frames_free(node);
     free(node->blocks);
+    free(node->replies);
     free(node->node);
     memset(node, 0, sizeof(*node));
+    node->last_death = last_death;
+}
+
+/* Rows of `count` elements, all zero. */
+static void *make_rows(uint32_t count, size_t element_bytes)
+{
+    void **rows = calloc(count, sizeof(void *));
+    uint8_t *elements = calloc((size_t)count * count, element_bytes);
+
+    for (uint32_t i = 0; i < count; i++) {
+        rows[i] = elements + (size_t)i * count * element_bytes;
+    }
+    return rows;
+}
+
+static void free_rows(void *rows)
+{
+    free(*(void **)rows);
+    free(rows);
+}
+
+static void make_network(struct cluster *cluster, uint32_t count)
+{
+    size_t words = (count + 63u) / 64u;
+
+    cluster->queues = make_rows(count, sizeof(struct envelope *));
+    cluster->is_held = make_rows(count, sizeof(bool));
+    cluster->is_late = calloc(count, sizeof(bool));
+    cluster->busy_links = calloc(words * count, sizeof(uint64_t));
+    cluster->busy_senders = calloc(words, sizeof(uint64_t));
+    cluster->news = calloc(count, sizeof(struct sim_news *));
+    cluster->last_news = calloc(count, sizeof(struct sim_news *));
+    cluster->last_proposal = &cluster->proposals;
 }
 
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config)
@@ -372,9 +320,14 @@ struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *conf
 
     cluster->count_nodes = count_nodes;
     cluster->now_ms = 1000000;
-    cluster->count_records = count_nodes;
     cluster->config = *config;
+    cluster->nodes = calloc(count_nodes, sizeof(struct sim_node));
+    cluster->actions = malloc(sizeof(struct actions));
+    cluster->events = calloc(CLUSTER_EVENTS, sizeof(struct sim_event));
+    make_network(cluster, count_nodes);
     for (uint32_t i = 0; i < count_nodes; i++) {
+        cluster_reserve_record(cluster);
+        cluster->count_records++;
         cluster_make_node(cluster, i);
     }
     for (uint32_t i = 0; i < count_nodes; i++) {
@@ -388,22 +341,31 @@ struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *conf
 
 void cluster_free(struct cluster *cluster)
 {
+    for (uint32_t i = 0, j = 0; cluster_next_link(cluster, &i, &j);) {
+        cluster_lose(cluster, i, j);
+    }
     for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-        for (uint32_t j = 0; j < cluster->count_nodes; j++) {
-            while (cluster_lose(cluster, i, j)) {
-            }
-        }
         cluster_drop_news(cluster, i);
         cluster_free_node(cluster, i);
     }
+    for (uint32_t i = 0; i < CLUSTER_REGIONS; i++) {
+        free(cluster->areas[i].pages);
+    }
+    cluster_drop_proposals(cluster, NODE_NONE);
+    oracle_free(cluster);
+    free_rows(cluster->queues);
+    free_rows(cluster->is_held);
+    free(cluster->is_late);
+    free(cluster->busy_links);
+    free(cluster->busy_senders);
+    free(cluster->news);
+    free(cluster->last_news);
+    free(cluster->records);
+    free(cluster->nodes);
+    free(cluster->actions);
+    free(cluster->events);
+    free(cluster->log);
     free(cluster);
-}
-
-const char *cluster_take_log(struct cluster *cluster)
-{
-    cluster->log[cluster->log_bytes] = 0;
-    cluster->log_bytes = 0;
-    return cluster->log;
 }
 
 uint64_t cluster_messages(const struct cluster *cluster)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * A cluster of cores in one process, under virtual time: messages wait in one queue for each pair
- * of nodes until the test delivers them; frames are one number a page; a keeper of a few lines
- * answers proposals. After every step it checks that a page has one writer or many readers, never
- * both.
+ * A cluster of cores in one process, under virtual time: messages wait in one queue for each way
+ * from a node to a node until the test delivers them; frames are one number a page; a keeper of a
+ * few lines answers proposals. Everything is sized by what a run uses: nodes, regions, pages and
+ * mappings. What must be true after every step is told in oracle.h; a violation is told with the
+ * last events, and aborts.
  */
 #ifndef DSM_TESTS_SIM_CLUSTER_H
 #define DSM_TESTS_SIM_CLUSTER_H
@@ -11,23 +12,32 @@
 #include "dsm.h"
 #include "dsm/core/node.h"
 
-#define CLUSTER_NODES 8
+/** Maxima, for the arrays of programs that play on a cluster; nothing here is that large. */
+#define CLUSTER_NODES NODES_MAX
 #define CLUSTER_PAGES 1024
-#define CLUSTER_MAPS 64
 #define CLUSTER_REGIONS 16
-#define CLUSTER_LOG_BYTES 65536
-#define CLUSTER_PROPOSALS 512
 
+/** Events that are remembered. */
+#define CLUSTER_EVENTS 512u
+/** Replies that a node remembers. */
+#define CLUSTER_REPLIES 256u
+
+/** A message on its way. */
 struct envelope {
     struct envelope *next;
+    struct envelope *last; /* of its queue; kept up in the first of a queue only */
     struct message message;
     uint32_t payload_pages;
-    uint64_t *payload; /* one number a page */
+    uint64_t *payload; /* one number a page; borrowed from the envelope's own memory */
+    uint64_t *stamps;  /* which write each of them is, see struct sim_page */
     uint64_t due_us;   /* when on_send() wants it delivered */
 };
 
 struct sim_frame {
     uint64_t value;
+    uint64_t stamp;   /* of the write that left this value */
+    uint64_t version; /* that the core had of this page when it was last looked at (O4) */
+    uint32_t writers; /* mappings that may write to it */
     bool present;
     bool poisoned;
 };
@@ -35,16 +45,19 @@ struct sim_frame {
 struct sim_map {
     map_id id; /* 0: free */
     uint32_t region; /* index */
-    uint64_t page, count;
-    bool may_write;
-    uint8_t writable[CLUSTER_PAGES];
+    uint64_t count;
+    uint32_t thread; /* of the history */
+    uint8_t *writable; /* count flags */
 };
 
+/** Bytes put aside. */
 struct sim_kept {
-    uint32_t number;
-    uint32_t count;
-    uint64_t *values;
     struct sim_kept *next;
+    uint32_t number;
+    uint32_t region;
+    uint64_t page;
+    uint32_t count;
+    uint64_t *values, *stamps; /* count of each, borrowed from the same memory */
 };
 
 struct sim_reply {
@@ -53,23 +66,66 @@ struct sim_reply {
     struct reply reply;
 };
 
+/** An atomic operation that was done in the frame, its outcome not yet told to the core. */
+struct sim_atomic {
+    struct sim_atomic *next;
+    struct event done;
+};
+
 struct sim_node {
     struct node *node;
-    struct actions *actions;
     void **blocks;
-    uint32_t count_blocks;
-    struct sim_frame frames[CLUSTER_REGIONS][CLUSTER_PAGES];
-    struct sim_map maps[CLUSTER_MAPS];
+    uint32_t count_blocks, room_blocks;
+    struct sim_frame *frames[CLUSTER_REGIONS]; /* see cluster_frame() */
+    uint64_t count_frames[CLUSTER_REGIONS];
+    struct sim_map *maps;
+    uint32_t count_maps;
     struct sim_kept *kept;
-    struct sim_reply replies[256]; /* the last ones */
+    struct sim_atomic *atomics, **last_atomic;
+    struct sim_reply *replies; /* the last CLUSTER_REPLIES */
     uint32_t count_replies;
-    bool is_dead;
+    bool is_dead;    /* it runs no more */
+    bool is_outcast; /* declared dead while it ran: nothing is promised to its programs */
+    uint32_t last_death; /* number of its last death, 0: none */
     uint64_t sent[MESSAGE_KINDS]; /* messages to other nodes, by kind */
 };
 
+/**
+ * What is known of a page by who looks at all nodes at once. Each write of a program gets a number
+ * of its own, its stamp, by which it is told from every other, whatever the value: 0 are the zeros
+ * of a page that was never written.
+ */
+struct sim_page {
+    uint64_t value;   /* the last value written, by whom ever */
+    uint64_t stamp;   /* of that write */
+    nodeset present;  /* live nodes that have a frame of it */
+    uint32_t writers; /* of them, those with a program that may write to it */
+    uint32_t holders; /* frames, bytes put aside and payloads that have the last write */
+    uint32_t stake;   /* number of the last death that may cost its bytes, 0: none */
+    bool may_be_lost; /* some death may have cost the last write */
+    bool is_touched;  /* to be checked after this step */
+    uint64_t written, version; /* the highest that its home knew (O4) */
+};
+
+struct sim_region {
+    struct sim_page *pages; /* see cluster_page() */
+    uint64_t count_pages;
+    uint32_t record; /* index of the keeper's record + 1, 0: unknown */
+};
+
+/** A death: how long it may still cost bytes depends on who has heard of it. */
+struct sim_death {
+    uint32_t node;
+    uint32_t epoch; /* that it began, 0: not declared yet */
+};
+
 struct sim_news;
+struct sim_event;
+struct sim_touch;
+struct sim_history;
 
 struct sim_proposal {
+    struct sim_proposal *next;
     uint32_t node;
     uint64_t ticket;
     struct proposal proposal;
@@ -78,24 +134,37 @@ struct sim_proposal {
 struct cluster {
     uint32_t count_nodes;
     uint64_t now_ms;
-    struct sim_node nodes[CLUSTER_NODES];
-    struct envelope *queues[CLUSTER_NODES][CLUSTER_NODES];
-    bool is_held[CLUSTER_NODES][CLUSTER_NODES]; /* nothing is delivered on this way */
-    struct record records[64]; /* the keeper's */
-    uint32_t count_records;
+    struct sim_node *nodes;
+    struct envelope ***queues; /* [from][to]: the first message; see cluster_next_link() */
+    bool **is_held;            /* [from][to]: cluster_run() delivers nothing on this way */
+    bool *is_late;             /* news are told only by cluster_tell() */
+    uint64_t *busy_links;      /* a bit for each queue that is not empty, a row for each sender */
+    uint64_t *busy_senders;    /* a bit for each row that is not empty */
+    struct record *records;    /* the keeper's; the first count_nodes are the nodes' */
+    uint32_t count_records, room_records;
     uint64_t revision;
     uint32_t epoch;
-    struct sim_proposal proposals[CLUSTER_PROPOSALS];
-    uint32_t count_proposals;
+    bool keeper_is_away; /* cluster_run() decides nothing */
+    struct sim_proposal *proposals, **last_proposal;
     region_id regions[CLUSTER_REGIONS]; /* index of frames -> region */
-    uint64_t pages_used[CLUSTER_REGIONS]; /* no page further up was ever filled */
-    uint64_t latest[CLUSTER_REGIONS][CLUSTER_PAGES]; /* the last value written, by whom ever */
-    struct sim_news *news[CLUSTER_NODES]; /* of the keeper, not told yet */
-    bool is_late[CLUSTER_NODES]; /* news are told only by cluster_tell() */
+    struct sim_region areas[CLUSTER_REGIONS];
+    struct sim_news **news;      /* of the keeper, not told yet */
+    struct sim_news **last_news; /* the last of each that is not empty */
+    bool atomics_are_late; /* their outcomes are told only by cluster_finish_atomic() */
+    bool is_stepping;
+    struct actions *actions;
+    struct sim_death *deaths; /* [1] is the first */
+    uint32_t count_deaths, told_deaths;
+    uint64_t count_writes;
+    struct sim_touch *touched; /* pages to be checked, see oracle.h */
+    uint32_t count_touched, room_touched;
+    struct sim_history *history;
+    uint32_t count_threads;
     uint64_t next_call;
     uint64_t steps;
-    char log[CLUSTER_LOG_BYTES]; /* one line a message: "1>0 READ 5+1" */
-    size_t log_bytes;
+    struct sim_event *events; /* the last CLUSTER_EVENTS, a ring */
+    uint64_t count_events, taken_events;
+    char *log; /* what cluster_take_log() gave */
     struct node_config config;
     /* Told of each message as it is queued; the envelope is the queue's. NULL: nobody asks. */
     void (*on_send)(void *context, struct envelope *envelope);
@@ -132,6 +201,20 @@ uint64_t cluster_read(struct cluster *cluster, uint32_t node, map_id map, uint64
 void cluster_write(struct cluster *cluster, uint32_t node, map_id map, uint64_t page,
                    uint64_t value);
 
+/**
+ * The next way that is not empty.
+ *
+ * @from, @to where to begin to look; written: where it was found. Begin with 0 and 0, go on with
+ *            to + 1; ways come in the order of senders, then of receivers
+ *
+ * Returns false when there is none.
+ */
+bool cluster_next_link(const struct cluster *cluster, uint32_t *from, uint32_t *to);
+/** The first message on a way, NULL when it is empty; borrowed until it is delivered or lost. */
+struct envelope *cluster_first(const struct cluster *cluster, uint32_t from, uint32_t to);
+/** Nothing is held, no news and no outcomes are late, and the keeper answers, from now on. */
+void cluster_heal(struct cluster *cluster);
+
 /** Deliver the first message from one node to another; false: there is none. */
 bool cluster_deliver(struct cluster *cluster, uint32_t from, uint32_t to);
 /** Lose the first message from one node to another, or deliver it and leave it in the queue. */
@@ -147,6 +230,17 @@ void cluster_tick(struct cluster *cluster, uint64_t ms);
 void cluster_advance(struct cluster *cluster, uint64_t ms);
 /** Answer one proposal; false: there is none. */
 bool cluster_decide(struct cluster *cluster);
+/**
+ * The keeper fails one proposal: who made it is told an error.
+ *
+ * @error   what: DSM_EKEEPER, as an agent says that had no answer in time
+ * @is_done it is carried out all the same; the news of it come first, as its answer would
+ *
+ * Returns false when there is none.
+ */
+bool cluster_decide_badly(struct cluster *cluster, int32_t error, bool is_done);
+/** Tell a node the outcome of its oldest atomic operation; false: there is none. */
+bool cluster_finish_atomic(struct cluster *cluster, uint32_t node);
 /** Tell a late node the next news; false: there is none. */
 bool cluster_tell(struct cluster *cluster, uint32_t node);
 /** A node stops; what it has sent is lost by kill(), on its way by stop(). */
@@ -154,15 +248,26 @@ void cluster_kill(struct cluster *cluster, uint32_t node);
 void cluster_stop(struct cluster *cluster, uint32_t node);
 /** It begins anew with nothing, as another incarnation; before, it is declared dead if need be. */
 void cluster_restart(struct cluster *cluster, uint32_t node);
-/** The catalog tells all that a node is dead. */
+/**
+ * The catalog tells all that a node is dead. One that still runs is an outcast from then on: it has
+ * to be fenced before, nothing is promised to its programs.
+ */
 void cluster_declare_dead(struct cluster *cluster, uint32_t node);
 void cluster_client_gone(struct cluster *cluster, uint32_t node, client_id client);
 /** The link between two nodes came up again. */
 void cluster_peer_up(struct cluster *cluster, uint32_t node, uint32_t peer);
 
-/** The log since the last call, as text; then it is empty. */
+/**
+ * The messages sent and lost since the last call, one a line ("1>0 READ 5+1", "lost 1>0 READ 5+1"),
+ * of the last CLUSTER_EVENTS events; borrowed until the next call.
+ */
 const char *cluster_take_log(struct cluster *cluster);
 /** Messages to other nodes since the cluster began. */
 uint64_t cluster_messages(const struct cluster *cluster);
+/** A node's frame of a page (of the region of that index); all zero when it has none. */
+const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t node,
+                                      uint32_t region, uint64_t page);
+/** The last value written to a page, by whom ever; 0 for a page never written. */
+uint64_t cluster_latest(const struct cluster *cluster, uint32_t region, uint64_t page);
 
 #endif

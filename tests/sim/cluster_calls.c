@@ -6,16 +6,24 @@
 
 #include "tests/sim/cluster_frames.h"
 #include "tests/sim/cluster_parts.h"
+#include "tests/sim/oracle.h"
 
 uint64_t cluster_call_start(struct cluster *cluster, uint32_t node, client_id client,
                             const struct call *call)
 {
     struct event event = {.kind = EVENT_CALL, .now_ms = cluster->now_ms};
+    struct sim_event *note;
 
     event.call.client = client;
     event.call.number = ++cluster->next_call;
     event.call.call = call;
-    cluster_step(cluster, node, &event, NULL);
+    note = cluster_note(cluster, SIM_CALL, node);
+    note->message_kind = call->kind;
+    note->op = call->op;
+    note->request = cluster->next_call;
+    note->page = call->offset / 4096;
+    note->value = call->value;
+    cluster_step(cluster, node, &event, NULL, NULL);
     return cluster->next_call;
 }
 
@@ -24,9 +32,11 @@ bool cluster_reply(const struct cluster *cluster, uint32_t node, uint64_t number
 {
     const struct sim_node *sim = &cluster->nodes[node];
 
-    for (uint32_t i = 0; i < 256 && i < sim->count_replies; i++) {
-        if (sim->replies[i].number == number) {
-            *reply = sim->replies[i].reply;
+    for (uint32_t i = sim->count_replies; i > 0 && i + CLUSTER_REPLIES > sim->count_replies; i--) {
+        const struct sim_reply *known = &sim->replies[(i - 1) % CLUSTER_REPLIES];
+
+        if (known->number == number) {
+            *reply = known->reply;
             return true;
         }
     }
@@ -90,27 +100,45 @@ uint64_t cluster_sync(struct cluster *cluster, uint32_t node, client_id client, 
     return cluster_call_start(cluster, node, client, &call);
 }
 
-bool cluster_touch(struct cluster *cluster, uint32_t node, map_id map, uint64_t page, bool write,
-                   uint64_t *value)
+static void fault(struct cluster *cluster, uint32_t node, const struct sim_map *map,
+                  uint64_t page, bool write)
 {
     struct event event = {.kind = EVENT_FAULT, .now_ms = cluster->now_ms};
+    struct sim_event *note = cluster_note(cluster, SIM_FAULT, node);
 
-    if (frames_touch(&cluster->nodes[node], map, page, write, value)) {
-        uint64_t *latest =
-            &cluster->latest[frames_region(&cluster->nodes[node], map)][page];
-
-        if (write && *value != UINT64_MAX) {
-            *latest = *value;
-        } else if (!write && *value != UINT64_MAX && *value != *latest) {
-            cluster_broken(cluster, "an old value was read");
-        }
-        return true;
-    }
-    event.fault.map = map;
+    note->region = (uint8_t)map->region;
+    note->page = page;
+    note->flags = write;
+    event.fault.map = map->id;
     event.fault.page = page;
     event.fault.write = write;
-    cluster_step(cluster, node, &event, NULL);
-    return false;
+    oracle_touch(cluster, map->region, page, 1);
+    cluster_step(cluster, node, &event, NULL, NULL);
+}
+
+bool cluster_touch(struct cluster *cluster, uint32_t node, map_id id, uint64_t page, bool write,
+                   uint64_t *value)
+{
+    const struct sim_map *map = frames_map(cluster, node, id);
+    struct sim_frame *frame;
+
+    if (map == NULL || page >= map->count) {
+        cluster_broken(cluster, "a program touches what it has not mapped");
+    }
+    frame = frames_reach(cluster, node, map, page, write);
+    if (frame == NULL) {
+        fault(cluster, node, map, page, write);
+        return false;
+    }
+    if (frame->poisoned) {
+        *value = UINT64_MAX;
+    } else if (write) {
+        oracle_on_write(cluster, node, map->region, page, frame, *value, map->thread, false);
+    } else {
+        oracle_on_read(cluster, node, map->region, page, frame, map->thread);
+        *value = frame->value;
+    }
+    return true;
 }
 
 static uint64_t touch_until(struct cluster *cluster, uint32_t node, map_id map, uint64_t page,
@@ -140,14 +168,16 @@ void cluster_client_gone(struct cluster *cluster, uint32_t node, client_id clien
 {
     struct event event = {.kind = EVENT_CLIENT_GONE, .now_ms = cluster->now_ms};
 
+    cluster_note(cluster, SIM_CLIENT_GONE, node)->request = client;
     event.client_gone = client;
-    cluster_step(cluster, node, &event, NULL);
+    cluster_step(cluster, node, &event, NULL, NULL);
 }
 
 void cluster_peer_up(struct cluster *cluster, uint32_t node, uint32_t peer)
 {
     struct event event = {.kind = EVENT_PEER_UP, .now_ms = cluster->now_ms};
 
+    cluster_note(cluster, SIM_PEER_UP, node)->to = (uint16_t)peer;
     event.peer_up = peer;
-    cluster_step(cluster, node, &event, NULL);
+    cluster_step(cluster, node, &event, NULL, NULL);
 }

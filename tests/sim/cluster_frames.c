@@ -1,249 +1,467 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frames of the nodes, and what is known of each page by who looks at all of them at once
+ * (struct sim_page): each change of a frame is counted there when it is made (O1, O3), and each
+ * duty of the driver is possible or it is told (O13).
+ */
 #include "tests/sim/cluster_frames.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-void frames_add_map(struct sim_node *node, const struct action *action, uint32_t region)
-{
-    for (uint32_t i = 0; i < CLUSTER_MAPS; i++) {
-        struct sim_map *map = &node->maps[i];
+#include "tests/sim/cluster_parts.h"
+#include "tests/sim/oracle.h"
 
-        if (map->id == 0) {
-            memset(map, 0, sizeof(*map));
-            map->id = action->reply.reply.map;
-            map->region = region;
-            map->count = action->reply.reply.size_bytes / 4096;
-            map->may_write = true;
-            return;
-        }
-    }
-    abort();
+/* Is what this node has part of what is promised? */
+static bool counts(const struct sim_node *node)
+{
+    return !node->is_dead && !node->is_outcast;
 }
 
-static struct sim_map *find_map(struct sim_node *node, map_id id)
+/* --- frames and mappings --- */
+
+const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t number,
+                                      uint32_t region, uint64_t page)
 {
-    for (uint32_t i = 0; i < CLUSTER_MAPS; i++) {
-        if (node->maps[i].id == id && id != 0) {
+    static const struct sim_frame none;
+    const struct sim_node *node = &cluster->nodes[number];
+
+    return page < node->count_frames[region] ? &node->frames[region][page] : &none;
+}
+
+/* The frame, made if need be. */
+static struct sim_frame *frame_at(struct cluster *cluster, uint32_t number, uint32_t region,
+                                  uint64_t page)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    uint64_t old = node->count_frames[region];
+
+    if (page >= old) {
+        uint64_t count = old != 0 ? old : 16;
+
+        while (count <= page) {
+            count *= 2;
+        }
+        node->frames[region] = realloc(node->frames[region], count * sizeof(struct sim_frame));
+        memset(node->frames[region] + old, 0, (count - old) * sizeof(struct sim_frame));
+        node->count_frames[region] = count;
+    }
+    return &node->frames[region][page];
+}
+
+void frames_add_map(struct cluster *cluster, uint32_t number, const struct action *action,
+                    uint32_t region)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    struct sim_map *map = node->maps;
+
+    while (map < node->maps + node->count_maps && map->id != 0) {
+        map++;
+    }
+    if (map == node->maps + node->count_maps) {
+        node->maps = realloc(node->maps, (node->count_maps + 1) * sizeof(struct sim_map));
+        map = &node->maps[node->count_maps++];
+    }
+    *map = (struct sim_map){
+        .id = action->reply.reply.map,
+        .region = region,
+        .count = action->reply.reply.size_bytes / 4096,
+        .thread = ++cluster->count_threads,
+    };
+    map->writable = calloc(map->count, 1);
+}
+
+struct sim_map *frames_map(const struct cluster *cluster, uint32_t number, map_id id)
+{
+    const struct sim_node *node = &cluster->nodes[number];
+
+    for (uint32_t i = 0; i < node->count_maps && id != 0; i++) {
+        if (node->maps[i].id == id) {
             return &node->maps[i];
         }
     }
     return NULL;
 }
 
-uint32_t frames_region(const struct sim_node *node, map_id id)
+struct sim_frame *frames_reach(struct cluster *cluster, uint32_t number, const struct sim_map *map,
+                               uint64_t page, bool write)
 {
-    return find_map((struct sim_node *)(uintptr_t)node, id)->region;
+    struct sim_frame *frame = frame_at(cluster, number, map->region, page);
+
+    if (frame->poisoned || (frame->present && (!write || map->writable[page]))) {
+        return frame;
+    }
+    return NULL;
 }
 
-void frames_close(struct sim_node *node, uint32_t region)
+/* --- changes, each counted --- */
+
+static void check_writers(const struct cluster *cluster, const struct sim_page *all,
+                          uint32_t number, uint32_t region, uint64_t page)
 {
-    for (uint32_t i = 0; i < CLUSTER_MAPS; i++) {
-        if (node->maps[i].region == region) {
-            node->maps[i].id = 0;
+    if (all->writers > 0 && nodeset_count(all->present) > 1) {
+        oracle_fail(cluster, "O1",
+                    "a writer and other copies at once: region %u page %llu, %u nodes have it, "
+                    "after an action of node %u",
+                    region, (unsigned long long)page, nodeset_count(all->present), number);
+    }
+}
+
+static void put_in(struct cluster *cluster, uint32_t number, uint32_t region, uint64_t page,
+                   uint64_t value, uint64_t stamp)
+{
+    struct sim_page *all = cluster_page(cluster, region, page);
+    struct sim_frame *frame = frame_at(cluster, number, region, page);
+
+    frame->present = true;
+    frame->value = value;
+    frame->stamp = stamp;
+    if (counts(&cluster->nodes[number])) {
+        all->present = nodeset_union(all->present, nodeset_of(number));
+        all->holders += stamp == all->stamp;
+        check_writers(cluster, all, number, region, page);
+    }
+}
+
+static void take_out(struct cluster *cluster, uint32_t number, uint32_t region, uint64_t page)
+{
+    struct sim_page *all = cluster_page(cluster, region, page);
+    struct sim_frame *frame = frame_at(cluster, number, region, page);
+
+    if (frame->present && counts(&cluster->nodes[number])) {
+        all->present = nodeset_minus(all->present, nodeset_of(number));
+        all->holders -= frame->stamp == all->stamp;
+        all->writers -= frame->writers > 0;
+    }
+    frame->present = false;
+}
+
+static void set_writable(struct cluster *cluster, uint32_t number, struct sim_map *map,
+                         uint64_t page, bool writable)
+{
+    struct sim_page *all = cluster_page(cluster, map->region, page);
+    struct sim_frame *frame = frame_at(cluster, number, map->region, page);
+    bool was = frame->writers > 0;
+
+    if (map->writable[page] == writable) {
+        return;
+    }
+    map->writable[page] = writable;
+    frame->writers += writable ? 1 : UINT32_MAX;
+    if (frame->present && counts(&cluster->nodes[number])) {
+        all->writers += (frame->writers > 0) - was;
+        check_writers(cluster, all, number, map->region, page);
+    }
+}
+
+/* --- actions --- */
+
+static _Noreturn void refuse(const struct cluster *cluster, uint32_t number,
+                             const struct action *action, uint64_t page, const char *what)
+{
+    oracle_fail(cluster, "O13", "%s: node %u page %llu (map %u, number %u)", what, number,
+                (unsigned long long)page, action->map, action->keep);
+}
+
+static void fill(struct cluster *cluster, uint32_t number, const struct action *action,
+                 uint32_t region, const struct sim_bytes *payload)
+{
+    struct sim_map *map = frames_map(cluster, number, action->map);
+    bool bytes = action->source == BYTES_PAYLOAD;
+
+    if (bytes && (payload == NULL || payload->values == NULL)) {
+        refuse(cluster, number, action, action->page, "FILL from a payload that is not there");
+    }
+    for (uint32_t i = 0; i < action->count; i++) {
+        uint64_t page = action->page + i;
+
+        if (cluster_frame(cluster, number, region, page)->present) {
+            refuse(cluster, number, action, page, "FILL of a page that is present");
+        }
+        put_in(cluster, number, region, page, bytes ? payload->values[action->first + i] : 0,
+               bytes ? payload->stamps[action->first + i] : 0);
+        if (action->write && map != NULL && page < map->count) {
+            set_writable(cluster, number, map, page, true);
         }
     }
 }
 
-bool frames_touch(struct sim_node *node, map_id id, uint64_t page, bool write, uint64_t *value)
+static void allow(struct cluster *cluster, uint32_t number, const struct action *action,
+                  uint32_t region)
 {
-    struct sim_map *map = find_map(node, id);
-    struct sim_frame *frame;
+    struct sim_map *map = frames_map(cluster, number, action->map);
 
     if (map == NULL) {
-        abort();
+        refuse(cluster, number, action, action->page, "ALLOW in a mapping that does not exist");
     }
-    frame = &node->frames[map->region][page];
-    if (frame->poisoned) {
-        *value = UINT64_MAX;
-        return true;
+    for (uint64_t page = action->page; page < action->page + action->count; page++) {
+        if (page >= map->count || map->region != region ||
+            !cluster_frame(cluster, number, region, page)->present) {
+            refuse(cluster, number, action, page, "ALLOW of a page that is not here");
+        }
+        set_writable(cluster, number, map, page, true);
     }
-    if (!frame->present || (write && !map->writable[page])) {
-        return false;
-    }
-    if (write) {
-        frame->value = *value;
-    } else {
-        *value = frame->value;
-    }
-    return true;
 }
 
-static void protect(struct sim_node *node, const struct action *action, uint32_t region)
+static void protect(struct cluster *cluster, uint32_t number, uint64_t first, uint64_t count,
+                    uint32_t region)
 {
-    for (uint32_t i = 0; i < CLUSTER_MAPS; i++) {
-        if (node->maps[i].id != 0 && node->maps[i].region == region) {
-            memset(node->maps[i].writable + action->page, 0, action->count);
+    struct sim_node *node = &cluster->nodes[number];
+
+    for (uint32_t i = 0; i < node->count_maps; i++) {
+        struct sim_map *map = &node->maps[i];
+
+        for (uint64_t page = first; map->id != 0 && map->region == region &&
+                                    page < map->count && page < first + count;
+             page++) {
+            set_writable(cluster, number, map, page, false);
         }
     }
 }
 
-static bool is_writable(const struct sim_node *node, uint32_t region, uint64_t page)
+static void drop(struct cluster *cluster, uint32_t number, const struct action *action,
+                 uint32_t region)
 {
-    for (uint32_t i = 0; i < CLUSTER_MAPS; i++) {
-        if (node->maps[i].id != 0 && node->maps[i].region == region &&
-            node->maps[i].writable[page]) {
-            return true;
+    for (uint64_t page = action->page; page < action->page + action->count; page++) {
+        if (cluster_frame(cluster, number, region, page)->writers > 0) {
+            refuse(cluster, number, action, page, "DROP of a page that is writable (F2)");
         }
+        take_out(cluster, number, region, page);
     }
-    return false;
 }
 
-static const char *fill(struct sim_node *node, const struct action *action, uint32_t region,
-                        const uint64_t *payload)
+static const struct sim_frame *leaving_frame(const struct cluster *cluster, uint32_t number,
+                                             const struct action *action, uint32_t region,
+                                             uint64_t page)
 {
-    struct sim_map *map = find_map(node, action->map);
+    const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
 
-    for (uint32_t i = 0; i < action->count; i++) {
-        struct sim_frame *frame = &node->frames[region][action->page + i];
-
-        if (frame->present) {
-            return "FILL of a page that is present";
-        }
-        if (action->source == BYTES_PAYLOAD && payload == NULL) {
-            return "FILL from a payload that is not there";
-        }
-        frame->present = true;
-        frame->value = action->source == BYTES_PAYLOAD ? payload[action->first + i] : 0;
-        if (action->write && map != NULL) {
-            map->writable[action->page + i] = 1;
-        }
+    if (!frame->present || frame->writers > 0) {
+        refuse(cluster, number, action, page, "bytes leave from a page that is absent or writable");
     }
-    return NULL;
+    return frame;
 }
 
-static const char *drop(struct sim_node *node, const struct action *action, uint32_t region)
-{
-    for (uint32_t i = 0; i < action->count; i++) {
-        if (is_writable(node, region, action->page + i)) {
-            return "DROP of a page that is writable (F2)";
-        }
-        node->frames[region][action->page + i].present = false;
-    }
-    return NULL;
-}
-
-static const char *keep(struct sim_node *node, const struct action *action, uint32_t region)
-{
-    struct sim_kept *kept = calloc(1, sizeof(*kept));
-
-    kept->number = action->keep;
-    kept->count = action->count;
-    kept->values = calloc(action->count, sizeof(uint64_t));
-    kept->next = node->kept;
-    node->kept = kept;
-    for (uint32_t i = 0; i < action->count; i++) {
-        const struct sim_frame *frame = &node->frames[region][action->page + i];
-
-        if (!frame->present || is_writable(node, region, action->page + i)) {
-            return "KEEP of a page that is absent or writable";
-        }
-        kept->values[i] = frame->value;
-    }
-    return NULL;
-}
-
-static struct sim_kept **find_kept(struct sim_node *node, uint32_t number)
+static struct sim_kept **find_kept(struct sim_node *node, uint32_t keep)
 {
     struct sim_kept **place = &node->kept;
 
-    while (*place != NULL && (*place)->number != number) {
+    while (*place != NULL && (*place)->number != keep) {
         place = &(*place)->next;
     }
     return place;
 }
 
-static void forget(struct sim_node *node, uint32_t number)
+static void keep(struct cluster *cluster, uint32_t number, const struct action *action,
+                 uint32_t region)
 {
-    struct sim_kept **place = find_kept(node, number);
+    struct sim_node *node = &cluster->nodes[number];
+    struct sim_kept *kept =
+        calloc(1, sizeof(*kept) + 2 * (size_t)action->count * sizeof(uint64_t));
+
+    if (*find_kept(node, action->keep) != NULL) {
+        refuse(cluster, number, action, action->page, "KEEP under a number that is in use");
+    }
+    kept->number = action->keep;
+    kept->region = region;
+    kept->page = action->page;
+    kept->count = action->count;
+    kept->values = (uint64_t *)(void *)(kept + 1);
+    kept->stamps = kept->values + kept->count;
+    kept->next = node->kept;
+    node->kept = kept;
+    for (uint32_t i = 0; i < action->count; i++) {
+        const struct sim_frame *frame =
+            leaving_frame(cluster, number, action, region, action->page + i);
+
+        kept->values[i] = frame->value;
+        kept->stamps[i] = frame->stamp;
+    }
+    if (counts(node)) {
+        oracle_on_bytes(cluster, region, kept->page, kept->count, kept->stamps, true);
+    }
+}
+
+static void forget(struct cluster *cluster, uint32_t number, const struct action *action)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    struct sim_kept **place = find_kept(node, action->keep);
     struct sim_kept *kept = *place;
 
-    if (kept != NULL) {
-        *place = kept->next;
-        free(kept->values);
-        free(kept);
+    if (kept == NULL) {
+        refuse(cluster, number, action, action->page, "FORGET of what was not put aside");
     }
+    if (counts(node)) {
+        oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->stamps, false);
+    }
+    *place = kept->next;
+    free(kept);
 }
 
-void frames_free_kept(struct sim_node *node)
+static void close_map(struct cluster *cluster, uint32_t number, struct sim_map *map)
 {
-    while (node->kept != NULL) {
-        forget(node, node->kept->number);
+    for (uint64_t page = 0; page < map->count; page++) {
+        set_writable(cluster, number, map, page, false);
     }
+    map->id = 0;
+    free(map->writable);
+    map->writable = NULL;
 }
 
-const char *frames_execute(struct sim_node *node, const struct action *action, uint32_t region,
-                           const uint64_t *payload)
+static void region_close(struct cluster *cluster, uint32_t number, uint32_t region)
 {
-    struct sim_map *map = find_map(node, action->map);
+    struct sim_node *node = &cluster->nodes[number];
 
+    for (uint32_t i = 0; i < node->count_maps; i++) {
+        if (node->maps[i].id != 0 && node->maps[i].region == region) {
+            close_map(cluster, number, &node->maps[i]);
+        }
+    }
+    for (uint64_t page = 0; page < node->count_frames[region]; page++) {
+        take_out(cluster, number, region, page);
+    }
+    free(node->frames[region]);
+    node->frames[region] = NULL;
+    node->count_frames[region] = 0;
+}
+
+static void atomic(struct cluster *cluster, uint32_t number, const struct action *action,
+                   uint32_t region)
+{
+    struct sim_node *node = &cluster->nodes[number];
+    const struct message *message = &action->message;
+    uint64_t page = message->offset / 4096, value;
+    struct sim_frame *frame = frame_at(cluster, number, region, page);
+    struct sim_atomic *atomic = calloc(1, sizeof(*atomic));
+    struct sim_event *note = cluster_note(cluster, SIM_ATOMIC, number);
+
+    if (!frame->present || frame->writers > 0) {
+        refuse(cluster, number, action, page, "an atomic operation on a page absent or writable");
+    }
+    value = frame->value;
+    note->page = page;
+    note->value = value;
+    atomic->done.kind = EVENT_ATOMIC_DONE;
+    atomic->done.atomic_done.requester = message->requester;
+    atomic->done.atomic_done.request = message->request;
+    atomic->done.atomic_done.value = value;
+    *node->last_atomic = atomic;
+    node->last_atomic = &atomic->next;
+    if (message->op == SYNC_FETCH_ADD) {
+        value += message->value;
+    } else if (value == message->operand) {
+        value = message->value;
+    } else {
+        oracle_on_read(cluster, number, region, page, frame, ++cluster->count_threads);
+        return;
+    }
+    oracle_touch(cluster, region, page, 1);
+    oracle_on_write(cluster, number, region, page, frame, value, ++cluster->count_threads,
+                    true);
+}
+
+void frames_execute(struct cluster *cluster, uint32_t number, const struct action *action,
+                    uint32_t region, const struct sim_bytes *payload)
+{
     switch (action->kind) {
     case ACTION_FILL:
-        return fill(node, action, region, payload);
+        fill(cluster, number, action, region, payload);
+        break;
     case ACTION_ALLOW:
-        if (map != NULL) {
-            memset(map->writable + action->page, 1, action->count);
-        }
-        return NULL;
+        allow(cluster, number, action, region);
+        break;
     case ACTION_PROTECT:
-        protect(node, action, region);
-        return NULL;
+        protect(cluster, number, action->page, action->count, region);
+        break;
     case ACTION_DROP:
-        return drop(node, action, region);
+        drop(cluster, number, action, region);
+        break;
     case ACTION_KEEP:
-        return keep(node, action, region);
+        keep(cluster, number, action, region);
+        break;
     case ACTION_FORGET:
-        forget(node, action->keep);
-        return NULL;
+        forget(cluster, number, action);
+        break;
     case ACTION_POISON:
         for (uint32_t i = 0; i < action->count; i++) {
-            node->frames[region][action->page + i].poisoned = true;
+            frame_at(cluster, number, region, action->page + i)->poisoned = true;
         }
-        return NULL;
+        break;
     case ACTION_MAP_GONE:
-        if (map != NULL) {
-            map->id = 0;
+        if (frames_map(cluster, number, action->map) != NULL) { /* else its CALL_MAP failed */
+            close_map(cluster, number, frames_map(cluster, number, action->map));
         }
-        return NULL;
+        break;
+    case ACTION_ATOMIC:
+        atomic(cluster, number, action, region);
+        break;
+    case ACTION_REGION_CLOSE:
+        region_close(cluster, number, region);
+        break;
     default:
-        return NULL;
+        break;
     }
 }
 
-void frames_copy_out(struct sim_node *node, const struct action *action, uint32_t region,
-                     uint64_t *to)
+void frames_copy_out(struct cluster *cluster, uint32_t number, const struct action *action,
+                     uint32_t region, uint64_t *values, uint64_t *stamps)
 {
-    const struct sim_kept *kept = *find_kept(node, action->keep);
+    const struct sim_kept *kept = *find_kept(&cluster->nodes[number], action->keep);
 
     for (uint32_t i = 0; i < action->count; i++) {
-        const struct sim_frame *frame = &node->frames[region][action->page + i];
-
         if (action->source == BYTES_KEPT) {
             if (kept == NULL || action->first + i >= kept->count) {
-                abort();
+                refuse(cluster, number, action, action->page + i,
+                       "bytes leave that were not put aside");
             }
-            to[i] = kept->values[action->first + i];
+            values[i] = kept->values[action->first + i];
+            stamps[i] = kept->stamps[action->first + i];
         } else {
-            if (!frame->present || is_writable(node, region, action->page + i)) {
-                abort(); /* bytes of an absent or writable page must not leave */
-            }
-            to[i] = frame->value;
+            const struct sim_frame *frame =
+                leaving_frame(cluster, number, action, region, action->page + i);
+
+            values[i] = frame->value;
+            stamps[i] = frame->stamp;
         }
     }
 }
 
-const char *frames_check(const struct cluster *cluster, uint32_t region, uint64_t page)
+/* --- ends --- */
+
+void frames_uncount(struct cluster *cluster, uint32_t number)
 {
-    uint32_t copies = 0, writers = 0;
+    const struct sim_node *node = &cluster->nodes[number];
 
-    for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-        const struct sim_node *node = &cluster->nodes[i];
+    for (uint32_t region = 0; region < CLUSTER_REGIONS; region++) {
+        for (uint64_t page = 0; page < node->count_frames[region]; page++) {
+            const struct sim_frame *frame = &node->frames[region][page];
+            struct sim_page *all = cluster_page(cluster, region, page);
 
-        if (node->is_dead) {
-            continue;
+            if (frame->present) {
+                all->present = nodeset_minus(all->present, nodeset_of(number));
+                all->holders -= frame->stamp == all->stamp;
+                all->writers -= frame->writers > 0;
+            }
         }
-        copies += node->frames[region][page].present;
-        writers += node->frames[region][page].present && is_writable(node, region, page);
     }
-    return writers > 1 || (writers == 1 && copies > 1) ? "a writer and other copies at once" : NULL;
+    for (const struct sim_kept *kept = node->kept; kept != NULL; kept = kept->next) {
+        oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->stamps, false);
+    }
+}
+
+void frames_free(struct sim_node *node)
+{
+    while (node->kept != NULL) {
+        struct sim_kept *kept = node->kept;
+
+        node->kept = kept->next;
+        free(kept);
+    }
+    for (uint32_t i = 0; i < node->count_maps; i++) {
+        free(node->maps[i].writable);
+    }
+    for (uint32_t region = 0; region < CLUSTER_REGIONS; region++) {
+        free(node->frames[region]);
+    }
+    free(node->maps);
 }

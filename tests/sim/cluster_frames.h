@@ -5,22 +5,28 @@
 
 #include "tests/sim/cluster.h"
 
+/** Page bytes beside a message: a number a page, and which write each is; NULL for none. */
+struct sim_bytes {
+    const uint64_t *values, *stamps;
+};
+
 /** The mapping of an ACTION_REPLY to CALL_MAP; it covers the whole region. */
-void frames_add_map(struct sim_node *node, const struct action *action, uint32_t region);
-/** A program touches a page; false: it faults. */
-bool frames_touch(struct sim_node *node, map_id map, uint64_t page, bool write, uint64_t *value);
-/** The index of the region of a mapping. */
-uint32_t frames_region(const struct sim_node *node, map_id map);
-/** The region is closed: its mappings are gone. */
-void frames_close(struct sim_node *node, uint32_t region);
-/** Carry out an action on frames; NULL, or what is wrong with it. */
-const char *frames_execute(struct sim_node *node, const struct action *action, uint32_t region,
-                           const uint64_t *payload);
-/** The bytes of an ACTION_SEND. */
-void frames_copy_out(struct sim_node *node, const struct action *action, uint32_t region,
-                     uint64_t *to);
-/** One writer or many readers; NULL, or what is wrong. */
-const char *frames_check(const struct cluster *cluster, uint32_t region, uint64_t page);
-void frames_free_kept(struct sim_node *node);
+void frames_add_map(struct cluster *cluster, uint32_t node, const struct action *action,
+                    uint32_t region);
+/** The mapping of this number, NULL when it is gone. */
+struct sim_map *frames_map(const struct cluster *cluster, uint32_t node, map_id map);
+/** The frame that a program reaches through a mapping; NULL: it faults. */
+struct sim_frame *frames_reach(struct cluster *cluster, uint32_t node, const struct sim_map *map,
+                               uint64_t page, bool write);
+/** Carry out an action on frames. */
+void frames_execute(struct cluster *cluster, uint32_t node, const struct action *action,
+                    uint32_t region, const struct sim_bytes *payload);
+/** The bytes of an ACTION_SEND, action->count numbers each. */
+void frames_copy_out(struct cluster *cluster, uint32_t node, const struct action *action,
+                     uint32_t region, uint64_t *values, uint64_t *stamps);
+/** The node is dead or cast out: its frames and bytes put aside count no more. */
+void frames_uncount(struct cluster *cluster, uint32_t node);
+/** Free all frames, mappings and bytes put aside. */
+void frames_free(struct sim_node *node);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "tests/sim/cluster_parts.h"
+#include "tests/sim/oracle.h"
 
 /** A RECORD or PROPOSED event that a node has not seen yet. */
 struct sim_news {
@@ -17,22 +18,48 @@ struct sim_news {
     struct record record;
 };
 
-static void tell(struct cluster *cluster, uint32_t number, const struct event *event,
+static void step_news(struct cluster *cluster, uint32_t number, const struct event *event)
+{
+    struct sim_event *note = cluster_note(cluster, SIM_NEWS, number);
+
+    if (event->kind == EVENT_RECORD) {
+        note->value = event->record->revision;
+        note->message_kind = event->record->kind;
+        note->request = event->record->id.slot;
+    } else {
+        note->error = event->proposed.error;
+    }
+    cluster_step(cluster, number, event, NULL, NULL);
+}
+
+static void tell(struct cluster *cluster, uint32_t number, const struct event *told,
                  const struct record *record)
 {
-    struct sim_news *news = calloc(1, sizeof(*news));
-    struct sim_news **tail = &cluster->news[number];
+    struct event event = *told;
+    struct sim_news *news;
 
-    news->event = *event;
+    if (cluster->nodes[number].is_dead) {
+        return; /* who comes again is told all that there is then */
+    }
+    event.now_ms = cluster->now_ms;
+    if (!cluster->is_late[number]) {
+        while (cluster_tell(cluster, number)) {
+        }
+        event.record = event.kind == EVENT_RECORD ? record : event.record;
+        step_news(cluster, number, &event);
+        return;
+    }
+    news = calloc(1, sizeof(*news));
+    news->event = event;
     if (record != NULL) {
         news->record = *record;
     }
-    while (*tail != NULL) {
-        tail = &(*tail)->next;
+    if (cluster->news[number] == NULL) {
+        cluster->news[number] = news;
+    } else {
+        cluster->last_news[number]->next = news;
     }
-    *tail = news;
-    while (!cluster->is_late[number] && cluster_tell(cluster, number)) {
-    }
+    cluster->last_news[number] = news;
 }
 
 bool cluster_tell(struct cluster *cluster, uint32_t number)
@@ -47,7 +74,7 @@ bool cluster_tell(struct cluster *cluster, uint32_t number)
     if (news->event.kind == EVENT_RECORD) {
         news->event.record = &news->record;
     }
-    cluster_step(cluster, number, &news->event, NULL);
+    step_news(cluster, number, &news->event);
     free(news);
     return true;
 }
@@ -70,6 +97,46 @@ void cluster_publish(struct cluster *cluster, struct record *record)
     for (uint32_t i = 0; i < cluster->count_nodes; i++) {
         tell(cluster, i, &event, record);
     }
+}
+
+void cluster_reserve_record(struct cluster *cluster)
+{
+    uint32_t old = cluster->room_records;
+
+    cluster->records = cluster_grow(cluster->records, cluster->count_records,
+                                    &cluster->room_records, sizeof(struct record));
+    memset(cluster->records + old, 0, (cluster->room_records - old) * sizeof(struct record));
+}
+
+void cluster_propose(struct cluster *cluster, uint32_t node, const struct action *action)
+{
+    struct sim_proposal *proposal = calloc(1, sizeof(*proposal));
+    struct sim_event *note = cluster_note(cluster, SIM_PROPOSED, node);
+
+    note->message_kind = action->propose.proposal->kind;
+    note->request = action->propose.ticket;
+    proposal->node = node;
+    proposal->ticket = action->propose.ticket;
+    proposal->proposal = *action->propose.proposal;
+    *cluster->last_proposal = proposal;
+    cluster->last_proposal = &proposal->next;
+}
+
+void cluster_drop_proposals(struct cluster *cluster, uint32_t node)
+{
+    struct sim_proposal **place = &cluster->proposals;
+
+    while (*place != NULL) {
+        struct sim_proposal *proposal = *place;
+
+        if (node == NODE_NONE || proposal->node == node) {
+            *place = proposal->next;
+            free(proposal);
+        } else {
+            place = &proposal->next;
+        }
+    }
+    cluster->last_proposal = place;
 }
 
 static struct record *find_record(struct cluster *cluster, region_id id)
@@ -98,9 +165,11 @@ static bool name_is_taken(const struct cluster *cluster, const struct record *re
 
 static int32_t apply(struct cluster *cluster, const struct proposal *proposal, region_id *id)
 {
-    struct record *record = find_record(cluster, proposal->record.id);
-    struct record *old = find_record(cluster, proposal->replaces);
+    struct record *record, *old;
 
+    cluster_reserve_record(cluster);
+    record = find_record(cluster, proposal->record.id);
+    old = find_record(cluster, proposal->replaces);
     if (proposal->kind == PROPOSAL_CREATE) {
         if (old != NULL) {
             old->unlinked = true;
@@ -127,24 +196,56 @@ static int32_t apply(struct cluster *cluster, const struct proposal *proposal, r
     return 0;
 }
 
-bool cluster_decide(struct cluster *cluster)
+/* Take the oldest proposal off; the caller frees it. */
+static struct sim_proposal *take_proposal(struct cluster *cluster)
 {
-    struct sim_proposal proposal;
-    struct event event = {.kind = EVENT_PROPOSED};
+    struct sim_proposal *proposal = cluster->proposals;
 
-    if (cluster->count_proposals == 0) {
+    if (proposal != NULL) {
+        cluster->proposals = proposal->next;
+        if (cluster->proposals == NULL) {
+            cluster->last_proposal = &cluster->proposals;
+        }
+    }
+    return proposal;
+}
+
+/* Answer one proposal; with `error`, whether it is carried out or not. */
+static bool decide(struct cluster *cluster, int32_t error, bool is_done)
+{
+    struct sim_proposal *proposal = take_proposal(cluster);
+    struct event event = {.kind = EVENT_PROPOSED};
+    struct sim_event *note;
+
+    if (proposal == NULL) {
         return false;
     }
-    proposal = cluster->proposals[0];
-    cluster->count_proposals--;
-    memmove(cluster->proposals, cluster->proposals + 1,
-            cluster->count_proposals * sizeof(proposal));
-    if (cluster->records[proposal.node].alive) {
-        event.proposed.ticket = proposal.ticket;
-        event.proposed.error = apply(cluster, &proposal.proposal, &event.proposed.id);
-        tell(cluster, proposal.node, &event, NULL);
+    if (cluster->records[proposal->node].alive) {
+        event.proposed.ticket = proposal->ticket;
+        if (is_done) {
+            event.proposed.error = apply(cluster, &proposal->proposal, &event.proposed.id);
+        }
+        if (error != 0) {
+            event.proposed.error = error;
+            event.proposed.id = (region_id){0, 0};
+        }
+        note = cluster_note(cluster, SIM_DECIDED, proposal->node);
+        note->request = proposal->ticket;
+        note->error = event.proposed.error;
+        tell(cluster, proposal->node, &event, NULL);
     }
+    free(proposal);
     return true;
+}
+
+bool cluster_decide(struct cluster *cluster)
+{
+    return decide(cluster, 0, true);
+}
+
+bool cluster_decide_badly(struct cluster *cluster, int32_t error, bool is_done)
+{
+    return decide(cluster, error, is_done);
 }
 
 static void release_regions(struct cluster *cluster, uint32_t node)
@@ -167,25 +268,22 @@ void cluster_declare_dead(struct cluster *cluster, uint32_t node)
 
     record->alive = false;
     record->epoch = ++cluster->epoch;
+    cluster_note(cluster, SIM_DECLARED, node)->epoch = cluster->epoch;
+    oracle_on_declared(cluster, node);
     cluster_publish(cluster, record);
     release_regions(cluster, node);
 }
 
 void cluster_stop(struct cluster *cluster, uint32_t node)
 {
-    uint32_t kept = 0;
-
+    cluster_note(cluster, SIM_DEATH, node);
+    oracle_on_death(cluster, node);
     cluster->nodes[node].is_dead = true;
     for (uint32_t i = 0; i < cluster->count_nodes; i++) {
         while (cluster_lose(cluster, i, node)) {
         }
     }
-    for (uint32_t i = 0; i < cluster->count_proposals; i++) {
-        if (cluster->proposals[i].node != node) {
-            cluster->proposals[kept++] = cluster->proposals[i];
-        }
-    }
-    cluster->count_proposals = kept;
+    cluster_drop_proposals(cluster, node);
 }
 
 void cluster_kill(struct cluster *cluster, uint32_t node)
@@ -208,13 +306,14 @@ void cluster_restart(struct cluster *cluster, uint32_t node)
     cluster_drop_news(cluster, node);
     cluster_free_node(cluster, node);
     cluster_make_node(cluster, node);
+    cluster_note(cluster, SIM_RESTART, node);
+    cluster->records[node].id.generation += cluster->count_nodes;
+    cluster->records[node].joined = cluster->revision + 1;
+    cluster->records[node].alive = true;
     for (uint32_t i = 0; i < cluster->count_records; i++) {
         if (!cluster->records[i].deleted && i != node) {
             tell(cluster, node, &event, &cluster->records[i]);
         }
     }
-    cluster->records[node].id.generation += CLUSTER_NODES;
-    cluster->records[node].joined = cluster->revision + 1;
-    cluster->records[node].alive = true;
     cluster_publish(cluster, &cluster->records[node]);
 }

@@ -117,8 +117,7 @@ static void settle(struct world *world)
     struct cluster *cluster = world->cluster;
 
     world->is_ending = true;
-    memset(cluster->is_held, 0, sizeof(cluster->is_held));
-    memset(cluster->is_late, 0, sizeof(cluster->is_late));
+    cluster_heal(cluster);
     while (!nodeset_is_part(world->dead, world->declared)) {
         world_declare(world);
     }

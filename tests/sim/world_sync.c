@@ -184,7 +184,7 @@ static void check_adds(struct world *world, uint32_t area_index)
     const struct area *area = &world->areas[area_index];
 
     for (uint32_t i = 0; i < 2; i++) {
-        uint64_t value = world->cluster->latest[area_index][WORLD_ADD_PAGE + i];
+        uint64_t value = cluster_latest(world->cluster, area_index, WORLD_ADD_PAGE + i);
 
         if (!world_may_be_lost(world, area_index, WORLD_ADD_PAGE + i) &&
             (value < area->adds[i] || value > area->adds[i] + area->unknown_adds[i])) {

@@ -195,7 +195,7 @@ static void test_home_that_is_behind_the_news_costs_nobody_a_page(void **state)
     cluster_touch(story->cluster, 3, map, 5, true, &(uint64_t){1});
     cluster_advance(story->cluster, 5500);
     assert_false(cluster_reply(story->cluster, 3, lock, &reply));
-    assert_false(story->cluster->nodes[3].frames[0][5].poisoned);
+    assert_false(cluster_frame(story->cluster, 3, 0, 5)->poisoned);
     story->cluster->is_late[0] = false;
     cluster_advance(story->cluster, 3000);
     assert_true(cluster_touch(story->cluster, 3, map, 5, true, &(uint64_t){1}));

@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The deliberate faults of tests/mutation/run.py: what is broken, and who is to notice.
+
+`rule` is the invariant of the core (the heads of dsm/core/*.c) that the fault breaks, `caught_by`
+the properties of tests/sim/oracle.h of which one must be named ("trap": an assertion of the core
+itself ends the node; empty: whichever comes first). `options` are more words for dsm-sim.
+"""
+
+from dataclasses import dataclass, field
+
+HOME, HOME_MESSAGE, HOME_DEATH = (f'dsm/core/home{part}.c' for part in ('', '_message', '_death'))
+PAGE, ANSWER, SERVE, EVICT = (f'dsm/core/page{part}.c'
+                              for part in ('', '_answer', '_serve', '_evict'))
+SYNC, SYNC_DEATH, CALL, CATALOG = ('dsm/core/sync.c', 'dsm/core/sync_death.c', 'dsm/core/call.c',
+                                   'dsm/core/catalog.c')
+NODE, MESSAGE, RECORD = ('dsm/core/node.c', 'dsm/core/node_message.c', 'dsm/core/node_record.c')
+WINDOW, CONTEXT = 'dsm/core/window.c', 'dsm/core/context.c'
+
+
+@dataclass
+class Mutation:
+    name: str
+    rule: str
+    what: str
+    file: str
+    old: str
+    new: str
+    caught_by: tuple = ()
+    options: list = field(default_factory=list)
+
+
+MUTATIONS = [
+    # --- the home: who has copies, when a transfer closes ---
+    Mutation('grant_before_last_ack', 'H2', 'one acknowledgement counts for all', HOME_MESSAGE,
+             '    nodeset_remove(&transfer->acks, message->from);\n',
+             '    transfer->acks = NODESET_EMPTY;\n'),
+    Mutation('forget_reader', 'H3', 'who has read is not remembered', HOME_MESSAGE,
+             '        nodeset_add(&page->readers, transfer->requester);\n        page->lost = 0;',
+             '        page->lost = 0;'),
+    Mutation('skip_invalidation', 'H2', 'the lowest reader is not asked to drop its copy', HOME,
+             '    transfer->announced = !nodeset_is_empty(transfer->acks);',
+             '    nodeset_remove(&transfer->acks, nodeset_first(transfer->acks));\n'
+             '    transfer->announced = !nodeset_is_empty(transfer->acks);'),
+    Mutation('close_on_data', 'H1', 'a read transfer closes when the bytes are sent for', HOME,
+             '        send_forward(homes, transfer);\n    }\n    if (',
+             '        send_forward(homes, transfer);\n'
+             '        if (transfer->kind == TRANSFER_READ) {\n'
+             '            for (uint32_t i = 0; i < transfer->count; i++) {\n'
+             '                struct home_page *page = transfer_page(homes, transfer, i);\n'
+             '                nodeset_add(&page->readers, transfer->requester);\n'
+             '            }\n'
+             '            transfer_close(homes, transfer);\n'
+             '            return;\n'
+             '        }\n'
+             '    }\n    if ('),
+    Mutation('stale_owner', 'H3', 'a write leaves the old owner in the record', HOME_MESSAGE,
+             '        page->owner = transfer->requester + 1u;\n'
+             '        page->written', '        page->written'),
+    Mutation('upgrade_of_stale_copy', 'H4', 'any copy is taken for current', HOME,
+             'transfer->have != 0 && transfer->have >= page->written', 'transfer->have != 0'),
+    Mutation('lose_a_waiter', 'H5', 'a newcomer takes the place of all who wait', HOME_MESSAGE,
+             '    for (tail = &page->waiters; *tail != NULL; tail = &(*tail)->next) {\n    }\n',
+             '    tail = &page->waiters;\n'),
+    Mutation('run_over_unlike_pages', 'H1', 'a run goes over pages of other owners', HOME,
+             'page->owner == first->owner &&\n           ', ''),
+    Mutation('no_resend_at_home', 'H1', 'an open transfer is never driven again', HOME_DEATH,
+             '    homes->context->counters.resends++;\n    transfer_drive(homes, transfer);\n',
+             '    transfer->sent_ms = homes->context->now_ms;\n'
+             '    list_remove(&transfer->place);\n'
+             '    list_add_tail(&homes->open, &transfer->place);\n'),
+    Mutation('leave_without_reader', 'H3', 'the home takes a page over and is no reader of it',
+             HOME_MESSAGE,
+             '        nodeset_add(&page->readers, self);\n', ''),
+    Mutation('old_copy_after_lost_writer', 'H6', 'a dead writer is taken not to have written',
+             HOME_DEATH, '    bool was_granted = nodeset_is_empty(transfer->acks);\n',
+             '    bool was_granted = false;\n'),
+    Mutation('wait_for_the_dead', 'H2', "a dead reader's acknowledgement is waited for", HOME_DEATH,
+             '        nodeset_remove(&transfer->acks, node);\n', ''),
+    Mutation('dead_source_is_not_replaced', 'H1', 'nobody asks whether its bytes came', HOME_DEATH,
+             'transfer->asking = true;', 'transfer->asking = false;'),
+    Mutation('orphan_is_zero', 'H6', 'a page whose owner died counts as never written', HOME_DEATH,
+             '        page->orphan = 1;\n    }\n    if (page->orphan && nodeset_is_empty',
+             '        page->owner = 0;\n    }\n    if (page->orphan && nodeset_is_empty'),
+    Mutation('adopt_by_name_only', 'H6', 'an heir is made owner that denies having the page',
+             HOME_MESSAGE, 'close_adopt(homes, transfer, false);',
+             'close_adopt(homes, transfer, true);'),
+
+    # --- the pages: what is shown to programs, what leaves ---
+    Mutation('answer_old_epoch', 'P2', 'messages of before a death are obeyed', MESSAGE,
+             '    if (message->epoch != context->epoch) {', '    if (false) {'),
+    Mutation('acknowledge_and_keep', 'P2', 'INVALIDATED is said, the copy stays', SERVE,
+             '        bool goes = has_bytes(page) && page->version < message->version;\n',
+             '        bool goes = false;\n'),
+    Mutation('invalidate_younger_copy', 'P7', 'a late INVALIDATE drops what came after it', SERVE,
+             '        bool goes = has_bytes(page) && page->version < message->version;\n',
+             '        bool goes = has_bytes(page);\n'),
+    Mutation('forward_younger_copy', 'P7', 'a late FORWARD takes the page once more', SERVE,
+             '    if (has_bytes(page) && page->version >= message->version) {\n'
+             '        return; /* P7 */\n    }\n'
+             '    while (count < message->count && count < region_range_max(region) && '
+             'has_bytes(page) &&\n           page->version < message->version) {',
+             '    while (count < message->count && count < region_range_max(region) && '
+             'has_bytes(page)) {'),
+    Mutation('write_before_grant', 'P5', 'bytes are shown writable before the GRANT', ANSWER,
+             '    write = request->kind == REQUEST_WRITE && '
+             '(!request->needs_grant || request->has_grant);\n',
+             '    write = request->kind == REQUEST_WRITE;\n'),
+    Mutation('downgrade_stays_writable', 'P3', 'bytes leave while they can be written', SERVE,
+             '    if (first < count) {\n        context_act_range(pages->context, ACTION_PROTECT',
+             '    if (first > count) {\n        context_act_range(pages->context, ACTION_PROTECT'),
+    Mutation('drop_without_protection', 'P3', 'a page is dropped under a running writer', SERVE,
+             '    context_act_range(context, ACTION_PROTECT, forward->region, forward->page, '
+             'count);\n    context_act_range(context, ACTION_KEEP',
+             '    context_act_range(context, ACTION_KEEP'),
+    Mutation('forget_kept_at_once', 'P6', 'the bytes are not kept until the writer has them', SERVE,
+             '    send_data(pages, forward, region, count, kept);\n}',
+             '    send_data(pages, forward, region, count, kept);\n'
+             '    forget_kept(pages, kept);\n}'),
+    Mutation('keep_for_ever', 'P6', 'a RELEASE is not obeyed', SERVE,
+             '    if (kept != NULL) {\n        forget_kept(pages, kept);\n    }\n', ''),
+    Mutation('deny_what_is_kept', 'P6', 'a repeated FORWARD is answered with NOT_HERE', SERVE,
+             '        send_data(pages, message, region, kept->count, kept);\n        return;',
+             '        send_not_here(pages, message);\n        return;'),
+    Mutation('release_while_open', 'P6', 'who asks is told to forget, whatever is open',
+             HOME_MESSAGE,
+             '    if ((transfer != NULL && transfer->requester == message->requester) ||\n'
+             '        (page != NULL && is_waiting(page, message->requester, message->request))) {\n'
+             '        return;\n    }\n', '    (void)transfer;\n    (void)page;\n'),
+    Mutation('drop_owned_page', 'P1', 'the owner evicts its page like a copy', EVICT,
+             '    if (!page->owner) {', '    if (home != context->config.self) {'),
+    Mutation('evict_wanted_page', 'P1', 'a page with an open request is evicted', EVICT,
+             'if (page->request != NULL || (page->state', 'if ((page->state'),
+    Mutation('take_over_old_bytes', 'P7', 'late bytes of a page that left are installed', ANSWER,
+             'if (page->version < message->version && page->state != PAGE_WRITE) {',
+             'if (page->state != PAGE_WRITE && page->state != PAGE_READ) {'),
+    Mutation('no_confirm_after_close', 'P2', 'a repeated DATA is not confirmed once more', ANSWER,
+             '    if (request == NULL) {\n'
+             '        confirm(pages, message, message->page, message->granted);\n'
+             '        return;\n    }\n    start_again',
+             '    if (request == NULL) {\n        return;\n    }\n    start_again'),
+    Mutation('complete_half_a_range', 'P2', 'the first piece of a range counts as all', ANSWER,
+             '    if (request->received == request->granted && !request->needs_grant) {',
+             '    if (!request->needs_grant) {'),
+    Mutation('mix_two_sources', 'P2', 'bytes of a dead source are joined by those of another',
+             ANSWER, '    start_again(pages, request, message);\n', '', (),
+             ['--pages', '600']),
+    Mutation('waiters_are_not_retried', 'P2', 'who waited at a closed request is forgotten', PAGE,
+             '        list_add_tail(&pages->retry, place);\n    }\n    outstanding_close',
+             '    }\n    outstanding_close'),
+
+    # --- requests are carried out once ---
+    Mutation('repetition_is_new', 'N4', 'a repeated request is carried out again', WINDOW,
+             '        return WINDOW_SEEN;', '        return WINDOW_NEW;'),
+    Mutation('window_survives_death', 'N4', 'a new incarnation has the numbers of the old one',
+             RECORD, '        window_reset(remote->window);\n', ''),
+    Mutation('parked_for_ever', 'N4', 'a request ahead of the news is never looked at again',
+             MESSAGE, '        if (error == DSM_EAGAIN && !late) {\n            continue;',
+             '        if (error == DSM_EAGAIN || late) {\n            continue;'),
+
+    # --- synchronisation ---
+    Mutation('two_holders', 'S1', 'a lock is granted though somebody holds it', SYNC,
+             '        if (object->holder == NULL) {\n            sync_pass_mutex',
+             '        object->holder = NULL;\n'
+             '        if (object->holder == NULL) {\n            sync_pass_mutex'),
+    Mutation('dead_holder_is_not_told', 'S5', 'the next holder does not learn of the death', SYNC,
+             '    object->is_dead = is_dead;\n', '    object->is_dead = false;\n'),
+    Mutation('dead_node_keeps_its_lock', 'S5', "a dead node's mutex is not passed on", SYNC_DEATH,
+             '        object->is_dead = true;\n        sync_pass_mutex(syncs, object);\n',
+             '        object->is_dead = true;\n'),
+    Mutation('sync_twice', 'S4', 'a repeated SYNC is carried out again', SYNC,
+             '    if (is_new) {\n        carry_out', '    if (is_new || find_op(syncs, '
+             'message->from, message->request) == NULL) {\n        carry_out'),
+    Mutation('post_is_lost', 'S2', 'a post with a waiter wakes nobody', SYNC,
+             '    if (list_is_empty(&object->waiters)) {\n        object->value++;\n    } else {',
+             '    if (list_is_empty(&object->waiters)) {\n        object->value++;\n'
+             '    } else if (object->value > 0) {'),
+    Mutation('post_counts_twice', 'S2', 'a post wakes one and is there for the next', SYNC,
+             '        finish(syncs, list_object(object->waiters.next, struct sync_entry, place), '
+             '0, 0); /* S2 */',
+             '        finish(syncs, list_object(object->waiters.next, struct sync_entry, place), '
+             '0, 0);\n        object->value++;'),
+    Mutation('barrier_one_early', 'S3', 'a barrier opens before the last party', SYNC,
+             '    if (count < object->parties) {', '    if (count + 1 < object->parties) {'),
+    Mutation('cancel_takes_the_unit', 'S5', 'a cancelled wait stays among the waiters', SYNC,
+             '    list_remove(&op->place);\n    op->state = SYNC_DONE;',
+             '    if (error != DSM_ECANCELED) {\n        list_remove(&op->place);\n    }\n'
+             '    op->state = SYNC_DONE;'),
+    Mutation('unit_dies_with_its_program', 'C1', 'what is granted to the gone is not given back',
+             CALL, '    } else if (call->op == SYNC_SEM_WAIT && error == 0) {',
+             '    } else if (call->op == SYNC_SEM_WAIT && error == DSM_ENOMEM) {'),
+    Mutation('lock_dies_with_its_program', 'C1', 'a dead program leaves its mutex locked', CALL,
+             '        launch_own(calls, call, SYNC_UNLOCK_DEAD, call->out.id);\n'
+             '        free_call(calls, call);\n    } else if',
+             '        free_call(calls, call);\n    } else if'),
+    Mutation('queued_means_done', 'C2', 'a call that waits at its home is forgotten here', CALL,
+             '        list_add_tail(&calls->parked, &call->place);\n        return;',
+             '        free_call(calls, call);\n        return;'),
+]

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * What must be true of a simulated cluster, whatever happens to it. A violation is told as
+ * "O1 ...", with the last events, and aborts: who runs many seeds runs each in a child process.
+ *
+ * "Live" nodes run and are members. One that has stopped is none of them, nor is one that was
+ * declared dead while it ran: it has to be fenced before, nothing is promised to its programs.
+ *
+ * O1  A page has a single writer or many readers: where a program may write to a frame, or the core
+ *     holds a page for writing, no other live node has a frame of it.
+ *     (cluster_frames.c, when a frame comes or becomes writable; oracle.c after each step)
+ *
+ * O2  A read returns the latest write, in the order in which the home granted them, or SIGBUS; a
+ *     write or an atomic operation goes onto the latest bytes and no others. What is compared is
+ *     not the value but the number of the write that left it. (oracle.c, at each access)
+ *
+ * O3  No write is lost: the bytes of the latest write are always in a frame of a live node, put
+ *     aside by one, or on their way as a payload, unless a death may have cost them. It may have:
+ *     - when the page's owner died, or who had its bytes put aside, and no live owner has them;
+ *     - when who had asked to write or to leave died: the home may go on giving it the page, and
+ *       the owner may go on obeying, until both have heard of the death;
+ *     - when its home died, or another incarnation of it runs: nobody knows where bytes are.
+ *     A later write ends the excuse, once every live node has heard of the death.
+ *     (oracle.c, for each page of a step, and for each payload that is lost)
+ *
+ * O4  Versions never go back: of a page at a node, of a page's transfers and of its last write
+ *     grant at its home. (oracle.c, for each page of a step)
+ *
+ * O5  The readers in a home's record contain every live node that has a frame. Exceptions: the
+ *     requester of the transfer that is open, for its bytes come before its CONFIRM; the home
+ *     itself while it takes a page over from its owner that leaves.
+ *     And when no transfer is open, the owner in the record is a reader and has the latest bytes,
+ *     as owner. Exceptions: the home knows that it may not be so (orphan, lost); the owner died and
+ *     the home has not heard of it.
+ *     A home that died, or that is another incarnation, has no record to be right.
+ *     (oracle.c, for each page of a step, of whichever node that stepped)
+ *
+ * O6  A mutex has one holder, and the next one is told of a dead one. (sim)
+ *
+ * O7  A barrier releases all of a round or none. (sim)
+ *
+ * O8  A semaphore never gives more than it has, and loses no post. (sim)
+ *
+ * O9  An addition at the home happens once: every old value is given once, none is lost. (sim)
+ *
+ * O10 Whole histories are sequentially consistent: reads, writes and atomic operations of all
+ *     programs over all pages, each program's in its order. A mapping counts as a program, an
+ *     atomic operation as one of its own. (cluster.c records them once oracle_record_history() was
+ *     called, oracle_check_history() looks at the end)
+ *
+ * O11 Once faults stop, all that waits is answered within a stated time; while they last nobody
+ *     that can be served starves beyond a stated time. (sim)
+ *
+ * O12 A page is poisoned only where a death may have taken its last copy; never an old copy, never
+ *     zeros instead. (sim; oracle_may_be_lost() says where)
+ *
+ * O13 The driver's duties are possible: bytes leave only from a page that is present and protected;
+ *     FILL only of an absent one; DROP only of a protected one; ALLOW only of a present one in a
+ *     mapping that exists; FORGET only of what was put aside. And the core believes of a page what
+ *     is so: a page held has a frame, a page held for reading is nowhere writable, a page that is
+ *     neither held nor asked for has no frame.
+ *     (cluster_frames.c, when the action is carried out; oracle.c after each step)
+ *
+ * O14 Nothing is kept for ever: once all is quiet no bytes are put aside, no request and no
+ *     transfer is open, nobody waits, no message is on its way, and while time passes the memory
+ *     that a node wants does not grow. (oracle_check_quiet(), which the sim calls at the end)
+ */
+#ifndef DSM_TESTS_SIM_ORACLE_H
+#define DSM_TESTS_SIM_ORACLE_H
+
+#include "tests/sim/cluster.h"
+
+/** Tell that a property ("O6") does not hold and how, with the last events, and abort. */
+_Noreturn void oracle_fail(const struct cluster *cluster, const char *property, const char *format,
+                           ...) __attribute__((format(printf, 3, 4)));
+
+/** Record the history from now on; without it there is none. */
+void oracle_record_history(struct cluster *cluster);
+/** O10, of what was recorded. */
+void oracle_check_history(const struct cluster *cluster);
+/** O14; a minute of virtual time passes. Everything has to be at rest before, and nothing held. */
+void oracle_check_quiet(struct cluster *cluster);
+/** May a death have taken the last copy of a page (of the region of that index)? */
+bool oracle_may_be_lost(const struct cluster *cluster, uint32_t region, uint64_t page);
+/**
+ * Is the home of a page dead, or another incarnation than that which was its home first? Also when
+ * its region is deleted or unknown.
+ */
+bool oracle_home_is_gone(const struct cluster *cluster, uint32_t region, uint64_t page);
+
+/*
+ * For the cluster.
+ */
+
+/** These pages are to be looked at after this step. */
+void oracle_touch(struct cluster *cluster, uint32_t region, uint64_t page, uint32_t count);
+/** All pages are. */
+void oracle_touch_all(struct cluster *cluster);
+/** A node's actions have been carried out. */
+void oracle_check(struct cluster *cluster, uint32_t node);
+/** All that was touched is at rest. */
+void oracle_rest(struct cluster *cluster);
+/** A program, or an atomic operation, reads or writes what is in a frame. */
+void oracle_on_read(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page,
+                    const struct sim_frame *frame, uint32_t thread);
+/** `reads`: and the program saw what it overwrites. */
+void oracle_on_write(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page,
+                     struct sim_frame *frame, uint64_t value, uint32_t thread, bool reads);
+/** Bytes are put aside or on their way (is_there), or are no more. */
+void oracle_on_bytes(struct cluster *cluster, uint32_t region, uint64_t page, uint32_t count,
+                     const uint64_t *stamps, bool is_there);
+/** A live node is about to stop. */
+void oracle_on_death(struct cluster *cluster, uint32_t node);
+/** It was declared dead, the cluster's epoch is new. */
+void oracle_on_declared(struct cluster *cluster, uint32_t node);
+void oracle_free(struct cluster *cluster);
+
+#endif

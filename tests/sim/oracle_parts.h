@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What the files of the oracle share. */
+#ifndef DSM_TESTS_SIM_ORACLE_PARTS_H
+#define DSM_TESTS_SIM_ORACLE_PARTS_H
+
+#include "tests/sim/cluster.h"
+
+/** The home of a page; NODE_NONE: see oracle_home_is_gone(). */
+uint32_t oracle_home(const struct cluster *cluster, uint32_t region, uint64_t page);
+/** Note an operation in the history, if there is one. */
+void oracle_note(struct cluster *cluster, uint32_t thread, uint32_t region, uint64_t page,
+                 bool reads, uint64_t read, uint64_t written);
+
+#endif
