@@ -1,0 +1,371 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Messages for each operation, and the queues that form. Node 0 is the home of all pages and words
+ * but those of the striped region. What a node sends to itself is no message, so n = 1 sends none.
+ * CONFIRM, RELEASE and the answer to an UNLOCK are counted, though nobody waits for them.
+ */
+#include "tests/sim/scale_rows.h"
+
+/** Pages of the region of node 0, one for each row; and words for the rows without pages. */
+enum {
+    AT_CLEAN,
+    AT_DIRTY,
+    AT_WRITE,
+    AT_UPGRADE,
+    AT_CONTENDED,
+    AT_QUEUE,
+    AT_WORD,
+    AT_LOCK,
+    AT_LOCK_QUEUE,
+    AT_HAND_OFF,
+    AT_BARRIER,
+    AT_INBOX,
+};
+
+static uint64_t offset_of(uint64_t page)
+{
+    return page * SCALE_PAGE_BYTES;
+}
+
+static void expect(uint64_t counted, uint64_t right, const char *what)
+{
+    if (counted != right) {
+        scale_fail(what, counted);
+    }
+}
+
+/* --- pages --- */
+
+static uint64_t expect_clean(uint64_t n)
+{
+    return n == 1 ? 0 : 3;
+}
+
+static uint64_t count_clean(struct scale_cluster *cluster)
+{
+    scale_write(cluster, 0, SCALE_CREATOR, AT_CLEAN, 71);
+    scale_mark(cluster);
+    expect(scale_read(cluster, cluster->count - 1, SCALE_CREATOR, AT_CLEAN), 71, "a value read");
+    return cluster->sent;
+}
+
+static uint64_t expect_dirty(uint64_t n)
+{
+    return n == 1 ? 0 : 4;
+}
+
+static uint64_t count_dirty(struct scale_cluster *cluster)
+{
+    scale_write(cluster, 1 % cluster->count, SCALE_CREATOR, AT_DIRTY, 72);
+    scale_mark(cluster);
+    expect(scale_read(cluster, cluster->count - 1, SCALE_CREATOR, AT_DIRTY), 72, "a value read");
+    return cluster->sent;
+}
+
+/* k = n - 2 others have a copy, the owner 1 among them; the home has none. */
+static uint64_t expect_write(uint64_t n)
+{
+    return n == 1 ? 0 : 2 * (n - 2) + 4;
+}
+
+static uint64_t count_write(struct scale_cluster *cluster)
+{
+    uint32_t last = cluster->count - 1;
+
+    scale_write(cluster, 1 % cluster->count, SCALE_CREATOR, AT_WRITE, 73);
+    for (uint32_t i = 2; i < last; i++) {
+        expect(scale_read(cluster, i, SCALE_CREATOR, AT_WRITE), 73, "a value read");
+    }
+    scale_mark(cluster);
+    scale_write(cluster, last, SCALE_CREATOR, AT_WRITE, 74);
+    expect(cluster->payloads, last > 0 ? 1 : 0, "pages of bytes sent for a write miss");
+    return cluster->sent;
+}
+
+/* k = n - 2 others have a copy, and so has the home; the bytes are where they are wanted. */
+static uint64_t expect_upgrade(uint64_t n)
+{
+    return n == 1 ? 0 : 2 * (n - 2) + 3;
+}
+
+static uint64_t count_upgrade(struct scale_cluster *cluster)
+{
+    uint32_t last = cluster->count - 1;
+
+    scale_write(cluster, 1 % cluster->count, SCALE_CREATOR, AT_UPGRADE, 75);
+    for (uint32_t i = 0; i <= last; i++) {
+        expect(scale_read(cluster, i, SCALE_CREATOR, AT_UPGRADE), 75, "a value read");
+    }
+    scale_mark(cluster);
+    scale_write(cluster, last, SCALE_CREATOR, AT_UPGRADE, 76);
+    expect(cluster->payloads, 0, "pages of bytes sent for an upgrade");
+    expect(scale_read(cluster, last, SCALE_CREATOR, AT_UPGRADE), 76, "a value written");
+    return cluster->sent;
+}
+
+/* All write a page at once: the first from its home, the others each from the one before. */
+static uint64_t expect_contended(uint64_t n)
+{
+    return n == 1 ? 0 : 5 * (n - 2) + 3;
+}
+
+static uint64_t count_contended(struct scale_cluster *cluster)
+{
+    scale_write(cluster, 0, SCALE_CREATOR, AT_CONTENDED, 77);
+    scale_mark(cluster);
+    for (uint32_t i = 1; i < cluster->count; i++) {
+        scale_touch(cluster, i, SCALE_CREATOR, AT_CONTENDED, true);
+    }
+    scale_run(cluster);
+    return cluster->sent;
+}
+
+static uint64_t expect_queue(uint64_t n)
+{
+    return n == 1 ? 0 : n - 2;
+}
+
+static uint64_t count_queue(struct scale_cluster *cluster)
+{
+    const struct homes *homes = &cluster->nodes[0].core->homes;
+    const struct home_page *page;
+    uint64_t longest = 0;
+
+    scale_write(cluster, 0, SCALE_CREATOR, AT_QUEUE, 78);
+    for (uint32_t i = 1; i < cluster->count; i++) {
+        scale_touch(cluster, i, SCALE_CREATOR, AT_QUEUE, true);
+    }
+    page = directory_find(&homes->directory, SCALE_CREATOR + 1, AT_QUEUE);
+    do {
+        uint64_t waiting = 0;
+
+        for (const struct transfer *at = page->waiters; at != NULL; at = at->next) {
+            waiting++;
+        }
+        longest = waiting > longest ? waiting : longest;
+    } while (scale_deliver(cluster));
+    return longest;
+}
+
+/* --- synchronisation --- */
+
+static void sync_all(struct scale_cluster *cluster, uint32_t object, uint32_t op, uint64_t page,
+                     uint64_t value)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        scale_sync(cluster, i, object, op, offset_of(page), value);
+    }
+}
+
+static void expect_replies(const struct scale_cluster *cluster, uint32_t each)
+{
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        expect(cluster->nodes[i].count_replies, each, "replies to a node");
+    }
+}
+
+static uint64_t expect_four(uint64_t n)
+{
+    return 4 * (n - 1);
+}
+
+static uint64_t expect_two(uint64_t n)
+{
+    return 2 * (n - 1);
+}
+
+static uint64_t expect_others(uint64_t n)
+{
+    return n - 1;
+}
+
+/* All lock at once; each unlocks when it has the lock. */
+static uint64_t count_mutex(struct scale_cluster *cluster)
+{
+    uint32_t left = cluster->count;
+
+    scale_mark(cluster);
+    sync_all(cluster, SCALE_CREATOR, SYNC_LOCK, AT_LOCK, 0);
+    scale_run(cluster);
+    while (left > 0) { /* each round exactly one more has it */
+        for (uint32_t i = 0; i < cluster->count; i++) {
+            if (cluster->nodes[i].count_replies == 1) {
+                scale_sync(cluster, i, SCALE_CREATOR, SYNC_UNLOCK, offset_of(AT_LOCK), 0);
+                scale_run(cluster);
+                expect(cluster->nodes[i].count_replies, 2, "replies to who unlocked");
+                left--;
+            }
+        }
+    }
+    return cluster->sent;
+}
+
+static const struct sync_object *find_mutex(const struct scale_cluster *cluster, uint64_t page)
+{
+    const struct syncs *syncs = &cluster->nodes[0].core->syncs;
+
+    for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
+        const struct list *bucket = &syncs->objects_by_key[i];
+
+        for (struct list *place = bucket->next; place != bucket; place = place->next) {
+            const struct sync_object *object = list_object(place, struct sync_object, place);
+
+            if (object->class_ == SYNC_CLASS_MUTEX && object->offset == offset_of(page)) {
+                return object;
+            }
+        }
+    }
+    scale_fail("no such mutex", page);
+}
+
+static uint64_t count_mutex_queue(struct scale_cluster *cluster)
+{
+    const struct list *waiters;
+    uint64_t waiting = 0;
+
+    sync_all(cluster, SCALE_CREATOR, SYNC_LOCK, AT_LOCK_QUEUE, 0);
+    scale_run(cluster);
+    waiters = &find_mutex(cluster, AT_LOCK_QUEUE)->waiters;
+    for (const struct list *place = waiters->next; place != waiters; place = place->next) {
+        waiting++;
+    }
+    return waiting;
+}
+
+static uint64_t expect_hand_off(uint64_t n)
+{
+    return n == 1 ? 0 : 3;
+}
+
+static uint64_t count_hand_off(struct scale_cluster *cluster)
+{
+    uint32_t first = 1 % cluster->count;
+    uint32_t second = cluster->count - 1;
+
+    scale_sync(cluster, first, SCALE_CREATOR, SYNC_LOCK, offset_of(AT_HAND_OFF), 0);
+    if (second != first) {
+        scale_sync(cluster, second, SCALE_CREATOR, SYNC_LOCK, offset_of(AT_HAND_OFF), 0);
+    }
+    scale_run(cluster);
+    scale_mark(cluster);
+    scale_sync(cluster, first, SCALE_CREATOR, SYNC_UNLOCK, offset_of(AT_HAND_OFF), 0);
+    scale_run(cluster);
+    expect(cluster->nodes[second].count_replies, 1, "replies to the next holder");
+    return cluster->sent;
+}
+
+static uint64_t count_barrier(struct scale_cluster *cluster)
+{
+    scale_mark(cluster);
+    sync_all(cluster, SCALE_CREATOR, SYNC_BARRIER, AT_BARRIER, cluster->count);
+    scale_run(cluster);
+    expect_replies(cluster, 1);
+    return cluster->sent;
+}
+
+static uint64_t count_inbox(struct scale_cluster *cluster)
+{
+    scale_mark(cluster);
+    sync_all(cluster, SCALE_CREATOR, SYNC_BARRIER, AT_INBOX, cluster->count);
+    scale_run(cluster);
+    return cluster->longest_inbox;
+}
+
+static uint64_t count_fetch_add(struct scale_cluster *cluster)
+{
+    scale_write(cluster, 0, SCALE_CREATOR, AT_WORD, 1000);
+    scale_mark(cluster);
+    sync_all(cluster, SCALE_CREATOR, SYNC_FETCH_ADD, AT_WORD, 1);
+    scale_run(cluster);
+    expect_replies(cluster, 1);
+    expect(scale_read(cluster, 0, SCALE_CREATOR, AT_WORD), 1000 + cluster->count, "the sum");
+    return cluster->sent;
+}
+
+static uint64_t count_sem(struct scale_cluster *cluster)
+{
+    scale_mark(cluster);
+    sync_all(cluster, SCALE_SEM, SYNC_SEM_WAIT, 0, 0);
+    scale_run(cluster);
+    expect_replies(cluster, 0);
+    sync_all(cluster, SCALE_SEM, SYNC_SEM_POST, 0, 0);
+    scale_run(cluster);
+    expect_replies(cluster, 2);
+    return cluster->sent;
+}
+
+/* --- the home's load, links, and the catalog --- */
+
+/* Each node writes a page of its own, of the stripe that the next node homes. */
+static void write_own(struct scale_cluster *cluster, uint32_t object)
+{
+    scale_mark(cluster);
+    for (uint32_t i = 0; i < cluster->count; i++) {
+        scale_touch(cluster, i, object, (uint64_t)((i + 1) % cluster->count) * STRIPE_PAGES + 20,
+                    true);
+    }
+    scale_run(cluster);
+}
+
+static uint64_t count_creator_load(struct scale_cluster *cluster)
+{
+    write_own(cluster, SCALE_CREATOR);
+    return scale_busiest(cluster);
+}
+
+static uint64_t expect_striped_load(uint64_t n)
+{
+    return n == 1 ? 0 : 3;
+}
+
+static uint64_t count_striped_load(struct scale_cluster *cluster)
+{
+    write_own(cluster, SCALE_STRIPED);
+    return scale_busiest(cluster);
+}
+
+static uint64_t expect_link(uint64_t n)
+{
+    return n == 1 ? 0 : 2;
+}
+
+static uint64_t count_link(struct scale_cluster *cluster)
+{
+    return cluster->longest_link_ever;
+}
+
+static uint64_t expect_join(uint64_t n)
+{
+    return 2 * n - 1;
+}
+
+static uint64_t count_join(struct scale_cluster *cluster)
+{
+    return cluster->told_of_last_join;
+}
+
+const struct scale_row scale_rows[] = {
+    {"clean read miss", "2 + 1", expect_clean, count_clean, false},
+    {"dirty read miss", "3 + 1", expect_dirty, count_dirty, false},
+    {"write miss, k = n - 2 others have a copy", "2k + 2 + 2", expect_write, count_write, false},
+    {"upgrade, k = n - 2 others and the home have a copy", "2k + 2 + 1", expect_upgrade,
+     count_upgrade, false},
+    {"all write one page at once, all messages", "5(n - 2) + 3", expect_contended, count_contended,
+     false},
+    {"longest queue at a page, then", "n - 2", expect_queue, count_queue, false},
+    {"mutex: all lock and unlock once, all messages", "4(n - 1)", expect_four, count_mutex, false},
+    {"longest queue at a mutex, then", "n - 1", expect_others, count_mutex_queue, false},
+    {"mutex: unlock until the next one has it", "2 + 1", expect_hand_off, count_hand_off, false},
+    {"barrier of all, all messages", "2(n - 1)", expect_two, count_barrier, false},
+    {"messages on their way to one node at most, then", "n - 1", expect_others, count_inbox, false},
+    {"fetch-add, once by each node, all messages", "2(n - 1)", expect_two, count_fetch_add, false},
+    {"semaphore: all wait, all post, all messages", "4(n - 1)", expect_four, count_sem, false},
+    {"a page for each node, creator-homed: busiest node handles", "2(n - 1)", expect_two,
+     count_creator_load, false},
+    {"a page for each node, striped: busiest node handles", "3", expect_striped_load,
+     count_striped_load, false},
+    {"longest queue on one link, in all of the above", "2", expect_link, count_link, false},
+    {"catalog: records told when the n-th node joins", "2n - 1", expect_join, count_join, true},
+};
+
+const size_t scale_rows_count = sizeof(scale_rows) / sizeof(scale_rows[0]);

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/** What is counted of a cluster of n nodes, each with its formula on paper. */
+#ifndef DSM_TESTS_SIM_SCALE_ROWS_H
+#define DSM_TESTS_SIM_SCALE_ROWS_H
+
+#include "tests/sim/scale_cluster.h"
+
+struct scale_row {
+    const char *name;
+    const char *formula;            /* for n of 4 and more */
+    uint64_t (*expect)(uint64_t n); /* the formula, and what it is for n = 1 */
+    uint64_t (*count)(struct scale_cluster *cluster);
+    bool all_must_be_told; /* cannot be counted where each node is told of a few */
+};
+
+/** In the order in which they are to be counted: each uses pages and words of its own. */
+extern const struct scale_row scale_rows[];
+extern const size_t scale_rows_count;
+
+/** Bytes that do not depend on n but on NODES_MAX. */
+struct scale_size {
+    const char *name;
+    const char *formula;
+    uint64_t (*expect)(void); /* NULL: no formula */
+    uint64_t (*count)(void);
+};
+
+extern const struct scale_size scale_sizes[];
+extern const size_t scale_sizes_count;
+
+#endif
