@@ -160,20 +160,32 @@ static void take_over(struct pages *pages, const struct message *message)
     confirm(pages, message, message->page, 1);
 }
 
+/* The bytes that came of a request so far go again: they may be sent anew, or not at all. */
+static void drop_received(struct pages *pages, struct page_request *request)
+{
+    region_id region = request->region->record.id;
+
+    if (request->received > 0) {
+        context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
+        context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
+    }
+    for (uint32_t i = 0; i < request->received; i++) { /* of an upgrade the old copy went before */
+        page_forget(pages, request->region, page_get(pages, request->region, request->page + i));
+    }
+    request->received = 0;
+    request->granted = 0;
+    request->needs_grant = false;
+    request->has_grant = false;
+}
+
 /* The first source died half way and another one sends all from the start. */
 static void start_again(struct pages *pages, struct page_request *request,
                         const struct message *message)
 {
-    region_id region = request->region->record.id;
-
-    if (request->received == 0 || message->page != request->page ||
-        message->version <= request->version) {
-        return;
+    if (request->received != 0 && message->page == request->page &&
+        message->version > request->version) {
+        drop_received(pages, request);
     }
-    context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
-    context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
-    request->received = 0;
-    request->granted = 0;
 }
 
 void pages_on_data(struct pages *pages, const struct message *message)
@@ -275,11 +287,12 @@ void pages_on_grant(struct pages *pages, const struct message *message)
 
 void pages_on_ask(struct pages *pages, const struct message *message)
 {
-    const struct page_request *request = pages_request(pages, message->request);
+    struct page_request *request = pages_request(pages, message->request);
 
     if (request == NULL) {
         confirm(pages, message, message->page, message->count);
     } else if (request->kind != REQUEST_LEAVE) {
+        drop_received(pages, request); /* from now on others may be given these pages */
         deny(pages, message);
     }
 }
@@ -290,12 +303,7 @@ void pages_on_ask(struct pages *pages, const struct message *message)
  */
 static void give_up(struct pages *pages, struct page_request *request)
 {
-    region_id region = request->region->record.id;
-
-    if (request->received > 0) {
-        context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
-        context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
-    }
+    drop_received(pages, request);
     request_close(pages, request);
 }
 
