@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/random_run.h"
+#include "tests/sim/oracle.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -151,6 +152,7 @@ const char *random_run(const struct random_run *options, uint64_t *operations)
     struct run run = {.options = *options, .state = options->seed};
 
     run.cluster = cluster_new(options->nodes, &config);
+    oracle_record_history(run.cluster);
     set_up(&run);
     for (uint64_t i = 0; i < options->steps && run.error == NULL; i++) {
         uint64_t choice = draw(&run, weights_max);
@@ -168,6 +170,12 @@ const char *random_run(const struct random_run *options, uint64_t *operations)
     }
     if (run.error == NULL) {
         settle(&run);
+    }
+    if (run.error == NULL) {
+        cluster_run(run.cluster);
+        cluster_advance(run.cluster, 40000);
+        oracle_check_history(run.cluster);
+        oracle_check_quiet(run.cluster);
     }
     *operations = run.done;
     if (run.error != NULL) {

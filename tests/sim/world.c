@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/world.h"
+#include "tests/sim/oracle.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -186,6 +187,7 @@ const char *world_run(const struct world_options *options, uint64_t *operations)
     world->options = *options;
     world->state = options->seed;
     world->cluster = cluster_new(options->nodes, &config);
+    oracle_record_history(world->cluster);
     for (uint64_t i = 0; i < options->steps && world->error == NULL; i++) {
         step(world);
     }
@@ -196,6 +198,8 @@ const char *world_run(const struct world_options *options, uint64_t *operations)
         read_all(world);
         world_check_sync(world);
         check_kept(world);
+        oracle_check_history(world->cluster);
+        oracle_check_quiet(world->cluster);
     }
     error = world->error;
     *operations = world->done;
