@@ -54,7 +54,9 @@ struct transfer {
     uint16_t source; /* NODE_NONE: none was named yet */
     bool is_open;
     bool announced; /* FORWARD said that a GRANT comes */
-    bool asking;    /* the source died; the requester was asked */
+    bool asking;    /* the source died or has nothing; the requester was asked */
+    bool is_forwarded; /* FORWARD was sent */
+    bool is_late;      /* more than once: bytes may have come */
 };
 
 struct homes {
