@@ -74,15 +74,15 @@ void requests_fail(struct requests *requests, int error)
 static int request_send(struct requests *requests, struct session_request *request, int descriptor,
                         int64_t deadline)
 {
-    struct buffer buffer = {0};
-    int error;
+    uint8_t bytes[SESSION_REQUEST_MAX];
+    struct buffer buffer;
 
+    /* On the stack: to give something back must not take memory. */
+    buffer_over(&buffer, bytes, sizeof bytes);
     session_request_pack(request, &buffer);
-    error = buffer.failed ? DSM_ENOMEM
-                          : channel_send(requests->socket, buffer_data(&buffer),
-                                         buffer_len(&buffer), descriptor, deadline);
-    buffer_close(&buffer);
-    return error;
+    return buffer.failed ? DSM_EINVAL
+                         : channel_send(requests->socket, buffer_data(&buffer), buffer_len(&buffer),
+                                        descriptor, deadline);
 }
 
 /* By the receiver, without the lock: wait for a packet and unpack it into requests->received. */
@@ -140,11 +140,10 @@ static bool leaves_something(const struct session_request *request)
             (call->kind == CALL_SYNC && (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT)));
 }
 
-/* Under the lock. Without memory the agent keeps the thing until the session ends. */
-static void orphan_add(struct requests *requests, const struct session_request *request)
+/* Under the lock. @orphan given, or NULL */
+static void orphan_add(struct requests *requests, const struct session_request *request,
+                       struct orphan *orphan)
 {
-    struct orphan *orphan = leaves_something(request) ? malloc(sizeof *orphan) : NULL;
-
     if (orphan != NULL) {
         orphan->number = request->number;
         orphan->call = request->call;
@@ -223,8 +222,9 @@ static void receive_turn(struct requests *requests, int64_t deadline)
     requests->receiving = true;
     (void)pthread_mutex_unlock(&requests->lock);
     error = reply_receive(requests, deadline, &arrival);
-    if (error == DSM_EPROTO) {
-        /* Nothing that comes after it can be trusted; the watchdog sees the hang-up and fences. */
+    if (error != 0) {
+        /* No answer will come any more, so no page may either: the watchdog sees the hang-up and
+         * fences. */
         (void)shutdown(requests->socket, SHUT_RDWR);
     }
     (void)pthread_mutex_lock(&requests->lock);
@@ -292,7 +292,7 @@ static int waiter_init(struct waiter *waiter)
 /* The waiter is entered before the request is sent: the answer may come to another thread at once.
  */
 static int ask(struct requests *requests, struct session_request *request, int descriptor,
-               int64_t deadline, struct answer *answer)
+               int64_t deadline, struct answer *answer, struct orphan **orphan)
 {
     struct waiter waiter = {.answer = answer};
     int error = waiter_init(&waiter);
@@ -314,7 +314,8 @@ static int ask(struct requests *requests, struct session_request *request, int d
     if (error == 0) {
         error = answer_await(requests, &waiter, deadline);
         if (error == DSM_ETIMEDOUT) {
-            orphan_add(requests, request);
+            orphan_add(requests, request, *orphan);
+            *orphan = NULL;
         }
     } else {
         error = requests->failed != 0 ? requests->failed : error;
@@ -331,11 +332,21 @@ static int ask(struct requests *requests, struct session_request *request, int d
 int requests_ask(struct requests *requests, struct session_request *request, int descriptor,
                  int64_t timeout_ms, struct answer *answer)
 {
+    struct orphan *orphan = NULL;
     int state, error;
 
+    /* Taken before anything is asked for: a lock that is granted to nobody, and cannot be given
+     * back for want of memory, would be held until the session ends. */
+    if (leaves_something(request)) {
+        orphan = malloc(sizeof *orphan);
+        if (orphan == NULL) {
+            return DSM_ENOMEM;
+        }
+    }
     /* A thread that is cancelled in here would leave its waiter in the list. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    error = ask(requests, request, descriptor, deadline_after(timeout_ms), answer);
+    error = ask(requests, request, descriptor, deadline_after(timeout_ms), answer, &orphan);
     (void)pthread_setcancelstate(state, NULL);
+    free(orphan);
     return error;
 }
