@@ -91,24 +91,48 @@ static uint32_t try_operation(struct world *world, const struct operation *opera
 static void test_operations_fail_whole_and_go_well_again(void **state)
 {
     static const struct trouble troubles[] = {
-        {"memory", FAILURE_MEMORY, 0, {DSM_ENOMEM}, false},
-        {"no memory from then on", FAILURE_MEMORY, 0, {DSM_ENOMEM}, true},
-        {"descriptors", FAILURE_DESCRIPTOR, 0, {DSM_ESYS}, false},
-        {"no descriptor from then on", FAILURE_DESCRIPTOR, 0, {DSM_ESYS}, true},
-        {"mappings", FAILURE_MAPPING, 0, {DSM_ENOMEM}, false},
-        {"mappings that are forbidden", FAILURE_MAPPING, EACCES, {DSM_ESYS}, false},
-        {"locks", FAILURE_THREAD, 0, {DSM_ESYS}, false},
-        {"signals", FAILURE_INTERRUPT, 0, {0}, false},
-        {"full sockets", FAILURE_AGAIN, 0, {DSM_ESYS}, false, false, "read"},
-        {"a kernel without memory", FAILURE_TRANSFER, ENOMEM, {DSM_ENOMEM, DSM_ESYS}, false},
-        {"ioctls", FAILURE_CONTROL, ENOMEM, {DSM_ENOMEM, DSM_ENOTSUP}, false},
-        {"ioctls that are unknown", FAILURE_CONTROL, EINVAL, {DSM_ESYS, DSM_ENOTSUP}, false},
-        {"short transfers", FAILURE_SHORT, 0, {0}, false},
-        {"copies", FAILURE_COPY, 0, {DSM_ENOMEM}, false},
-        {"copies that become forbidden", FAILURE_COPY, ENOSYS, {0}, true},
-        {"pipes", FAILURE_DESCRIPTOR, 0, {DSM_ESYS}, false, true},
-        {"signals at pipes", FAILURE_INTERRUPT, 0, {0}, false, true},
-        {"short pipes", FAILURE_SHORT, 0, {0}, false, true},
+        {.name = "memory", .kinds = FAILURE_MEMORY, .errors = {DSM_ENOMEM}},
+        {.name = "no memory from then on",
+         .kinds = FAILURE_MEMORY,
+         .errors = {DSM_ENOMEM},
+         .is_lasting = true},
+        {.name = "descriptors", .kinds = FAILURE_DESCRIPTOR, .errors = {DSM_ESYS}},
+        {.name = "no descriptor from then on",
+         .kinds = FAILURE_DESCRIPTOR,
+         .errors = {DSM_ESYS},
+         .is_lasting = true},
+        {.name = "mappings", .kinds = FAILURE_MAPPING, .errors = {DSM_ENOMEM}},
+        {.name = "mappings that are forbidden",
+         .kinds = FAILURE_MAPPING,
+         .number = EACCES,
+         .errors = {DSM_ESYS}},
+        {.name = "locks", .kinds = FAILURE_THREAD, .errors = {DSM_ESYS}},
+        {.name = "signals", .kinds = FAILURE_INTERRUPT},
+        {.name = "full sockets", .kinds = FAILURE_AGAIN, .errors = {DSM_ESYS}, .call = "read"},
+        {.name = "a kernel without memory",
+         .kinds = FAILURE_TRANSFER,
+         .number = ENOMEM,
+         .errors = {DSM_ENOMEM, DSM_ESYS}},
+        {.name = "ioctls",
+         .kinds = FAILURE_CONTROL,
+         .number = ENOMEM,
+         .errors = {DSM_ENOMEM, DSM_ENOTSUP}},
+        {.name = "ioctls that are unknown",
+         .kinds = FAILURE_CONTROL,
+         .number = EINVAL,
+         .errors = {DSM_ESYS, DSM_ENOTSUP}},
+        {.name = "short transfers", .kinds = FAILURE_SHORT},
+        {.name = "copies", .kinds = FAILURE_COPY, .errors = {DSM_ENOMEM}},
+        {.name = "copies that become forbidden",
+         .kinds = FAILURE_COPY,
+         .number = ENOSYS,
+         .is_lasting = true},
+        {.name = "pipes",
+         .kinds = FAILURE_DESCRIPTOR,
+         .errors = {DSM_ESYS},
+         .forbids_copies = true},
+        {.name = "signals at pipes", .kinds = FAILURE_INTERRUPT, .forbids_copies = true},
+        {.name = "short pipes", .kinds = FAILURE_SHORT, .forbids_copies = true},
     };
     struct world world;
 
@@ -164,14 +188,17 @@ static void test_releases_take_no_memory(void **state)
 static void test_connect_fails_whole_and_goes_well_again(void **state)
 {
     static const struct trouble troubles[] = {
-        {"memory", FAILURE_MEMORY, 0, {DSM_ENOMEM, DSM_ESYS}, false},
-        {"no memory from then on", FAILURE_MEMORY, 0, {DSM_ENOMEM, DSM_ESYS}, true},
-        {"descriptors", FAILURE_DESCRIPTOR, 0, {DSM_ESYS}, false},
-        {"threads and locks", FAILURE_THREAD, 0, {DSM_ESYS}, false},
-        {"signals", FAILURE_INTERRUPT, 0, {0}, false},
-        {"full sockets", FAILURE_AGAIN, 0, {DSM_ENOAGENT}, false},
-        {"broken sockets", FAILURE_TRANSFER, 0, {DSM_ENOAGENT, DSM_ENOMEM}, false},
-        {"settings", FAILURE_CONTROL, 0, {0}, false},
+        {.name = "memory", .kinds = FAILURE_MEMORY, .errors = {DSM_ENOMEM, DSM_ESYS}},
+        {.name = "no memory from then on",
+         .kinds = FAILURE_MEMORY,
+         .errors = {DSM_ENOMEM, DSM_ESYS},
+         .is_lasting = true},
+        {.name = "descriptors", .kinds = FAILURE_DESCRIPTOR, .errors = {DSM_ESYS}},
+        {.name = "threads and locks", .kinds = FAILURE_THREAD, .errors = {DSM_ESYS}},
+        {.name = "signals", .kinds = FAILURE_INTERRUPT},
+        {.name = "full sockets", .kinds = FAILURE_AGAIN, .errors = {DSM_ENOAGENT}},
+        {.name = "broken sockets", .kinds = FAILURE_TRANSFER, .errors = {DSM_ENOAGENT, DSM_ENOMEM}},
+        {.name = "settings", .kinds = FAILURE_CONTROL},
     };
     struct world world;
 
@@ -203,8 +230,9 @@ static void test_connect_fails_whole_and_goes_well_again(void **state)
 /* The socket breaks under a call: that call and all later ones say so, and the end cleans up. */
 static void test_broken_session_ends_clean(void **state)
 {
-    static const struct trouble trouble = {
-        "a broken socket", FAILURE_TRANSFER, 0, {DSM_ENOAGENT, DSM_ENOMEM, DSM_ESYS}, false};
+    static const struct trouble trouble = {.name = "a broken socket",
+                                           .kinds = FAILURE_TRANSFER,
+                                           .errors = {DSM_ENOAGENT, DSM_ENOMEM, DSM_ESYS}};
     struct world world;
     uint32_t points = 0;
 
