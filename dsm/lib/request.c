@@ -23,7 +23,8 @@ struct waiter {
 struct orphan {
     struct orphan *next;
     uint64_t number;
-    struct call call;
+    struct call call; /* what was asked for, or once that is granted: what gives it back */
+    bool is_due;      /* it is the latter */
 };
 
 int requests_init(struct requests *requests)
@@ -102,33 +103,54 @@ static int reply_receive(struct requests *requests, int64_t deadline, struct arr
     return error;
 }
 
-/* Give back what came for a thread that had gone; nobody waits for the answer to this one. */
-static void orphan_undo(struct requests *requests, const struct orphan *orphan)
+/* Its answer came: make its call the one that gives back what was granted. False: nothing was. */
+static bool orphan_turn(struct orphan *orphan, const struct reply *reply)
 {
-    const struct reply *reply = &requests->received.reply;
-    struct session_request request = {.kind = SESSION_CALL, .number = ++requests->last_number};
-    struct call *call = &request.call;
+    struct call *call = &orphan->call;
+    struct call undo = {.timeout_ms = DSM_FOREVER, .handle = call->handle, .offset = call->offset};
 
     if (reply->error != 0 && reply->error != DSM_EOWNERDEAD) {
-        return;
+        return false;
     }
-    call->timeout_ms = DSM_FOREVER;
-    call->handle = orphan->call.handle;
-    call->offset = orphan->call.offset;
-    if (orphan->call.kind == CALL_OPEN) {
-        call->kind = CALL_CLOSE;
-        call->handle = reply->handle;
-    } else if (orphan->call.kind == CALL_MAP) {
-        call->kind = CALL_UNMAP;
-        call->map = reply->map;
-    } else if (orphan->call.op == SYNC_LOCK) {
-        call->kind = CALL_SYNC;
-        call->op = SYNC_UNLOCK;
+    if (call->kind == CALL_OPEN) {
+        undo.kind = CALL_CLOSE;
+        undo.handle = reply->handle;
+    } else if (call->kind == CALL_MAP) {
+        undo.kind = CALL_UNMAP;
+        undo.map = reply->map;
+    } else if (call->op == SYNC_LOCK) {
+        undo.kind = CALL_SYNC;
+        undo.op = SYNC_UNLOCK;
     } else {
-        call->kind = CALL_SYNC;
-        call->op = SYNC_SEM_POST;
+        undo.kind = CALL_SYNC;
+        undo.op = SYNC_SEM_POST;
     }
-    (void)request_send(requests, &request, -1, clock_ms());
+    orphan->call = undo;
+    orphan->is_due = true;
+    return true;
+}
+
+/* Under the lock: send what is due; nobody waits for the answers. What cannot be sent now stays. */
+static void orphans_settle(struct requests *requests)
+{
+    struct orphan **link = &requests->orphans;
+
+    while (*link != NULL) {
+        struct orphan *orphan = *link;
+        struct session_request request = {.kind = SESSION_CALL, .call = orphan->call};
+        int error = DSM_EAGAIN;
+
+        if (orphan->is_due) {
+            request.number = ++requests->last_number;
+            error = request_send(requests, &request, -1, clock_ms());
+        }
+        if (error == 0 || error == DSM_ENOAGENT) {
+            *link = orphan->next;
+            free(orphan);
+        } else {
+            link = &orphan->next;
+        }
+    }
 }
 
 static bool leaves_something(const struct session_request *request)
@@ -147,6 +169,7 @@ static void orphan_add(struct requests *requests, const struct session_request *
     if (orphan != NULL) {
         orphan->number = request->number;
         orphan->call = request->call;
+        orphan->is_due = false;
         orphan->next = requests->orphans;
         requests->orphans = orphan;
     }
@@ -201,15 +224,17 @@ static void arrival_dispatch(struct requests *requests, const struct arrival *ar
     if (arrival->descriptor >= 0) {
         (void)close(arrival->descriptor);
     }
-    while (*link != NULL && (*link)->number != number) {
+    while (*link != NULL && ((*link)->is_due || (*link)->number != number)) {
         link = &(*link)->next;
     }
     if (*link != NULL) {
         struct orphan *orphan = *link;
 
-        *link = orphan->next;
-        orphan_undo(requests, orphan);
-        free(orphan);
+        if (!orphan_turn(orphan, &requests->received.reply)) {
+            *link = orphan->next;
+            free(orphan);
+        }
+        orphans_settle(requests);
     }
 }
 
@@ -302,6 +327,7 @@ static int ask(struct requests *requests, struct session_request *request, int d
     }
     answer->descriptor = -1;
     (void)pthread_mutex_lock(&requests->lock);
+    orphans_settle(requests);
     request->number = ++requests->last_number;
     waiter.number = request->number;
     waiter.next = requests->waiters;
