@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** One program with one session, for tests in which its calls fail and those of its agent do not. */
+/** One program with one session, whose calls fail while those of its agent do not. */
 #ifndef DSM_TESTS_LIB_WORLD_H
 #define DSM_TESTS_LIB_WORLD_H
 

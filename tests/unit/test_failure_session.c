@@ -205,7 +205,7 @@ static void test_agent_dies_and_the_fence_falls(void **state)
     }
 }
 
-/* In the child: the parent's session is refused, and one of its own is there whole or not at all. */
+/* The parent's session is refused to the child, and its own is there whole or not at all. */
 static int run_child(struct world *world)
 {
     struct dsm_region *region;
@@ -268,6 +268,27 @@ static bool nobody_is_connected(const struct fake_seen *seen)
     return seen->count_clients == 0;
 }
 
+/* When it returns the agent has let go of everything, signals or not. */
+static void test_disconnect_waits_for_the_agent(void **state)
+{
+    struct world world;
+
+    (void)state;
+    world_start(&world, (struct fake_options){0});
+    FAILURE_LOOP(loop, FAILURE_INTERRUPT)
+    {
+        struct fake_seen seen;
+
+        world_enter(&world);
+        failure_loop_arm(&loop);
+        world_leave(&world);
+        failure_disarm();
+        fake_look(world.fake, &seen);
+        assert_int_equal(seen.count_clients, 0);
+    }
+    world_stop(&world);
+}
+
 /* A refused program has nothing left of the try, whatever else went wrong in it. */
 static void test_refused_version_leaves_nothing(void **state)
 {
@@ -298,6 +319,7 @@ int main(void)
         cmocka_unit_test(test_late_lock_is_given_back),
         cmocka_unit_test(test_agent_dies_and_the_fence_falls),
         cmocka_unit_test(test_child_connects_for_itself_or_not_at_all),
+        cmocka_unit_test(test_disconnect_waits_for_the_agent),
         cmocka_unit_test(test_refused_version_leaves_nothing),
     };
 
