@@ -7,9 +7,16 @@
 /** The first allocation; most heads fit. */
 #define CAPACITY_MIN 512u
 
+void buffer_over(struct buffer *buffer, uint8_t *bytes, size_t capacity)
+{
+    *buffer = (struct buffer){.bytes = bytes, .capacity = capacity, .is_fixed = true};
+}
+
 void buffer_close(struct buffer *buffer)
 {
-    free(buffer->bytes);
+    if (!buffer->is_fixed) {
+        free(buffer->bytes);
+    }
     *buffer = (struct buffer){0};
 }
 
@@ -36,6 +43,9 @@ static bool grow(struct buffer *buffer, size_t need)
     size_t capacity = buffer->bytes ? 2 * buffer->capacity : CAPACITY_MIN;
     uint8_t *bytes;
 
+    if (buffer->is_fixed) {
+        return false;
+    }
     while (capacity < need) {
         capacity *= 2;
     }

@@ -12,7 +12,11 @@ struct buffer {
     uint8_t *bytes;
     size_t start, end, capacity;
     bool failed; /* an append ran out of memory; sticky, all later appends do nothing */
+    bool is_fixed; /* the memory is the caller's, and does not grow */
 };
+
+/** Make it empty, over memory of the caller; an append that does not fit fails. */
+void buffer_over(struct buffer *buffer, uint8_t *bytes, size_t capacity);
 
 /** Free the buffer's memory and make it empty. */
 void buffer_close(struct buffer *buffer);

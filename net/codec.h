@@ -78,6 +78,8 @@ enum session_kind {
 
 /** Bytes of a session packet at most. */
 #define SESSION_PACKET_MAX (48u << 10)
+/** Bytes of a request at most. */
+#define SESSION_REQUEST_MAX 1024u
 /** Bytes of the text of a reply at most. */
 #define SESSION_TEXT_MAX (32u << 10)
 #define SESSION_COUNTERS_MAX 32u

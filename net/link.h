@@ -23,7 +23,7 @@ struct tls_context;
  * @tls                    returned, release with tls_context_free()
  * @text                   on error: which file and what is wrong with it; TEXT_BYTES_MAX bytes
  *
- * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or key and certificate differ
+ * Errors: DSM_ECERT  a file cannot be read, is malformed, has expired, or is of another key
  *         DSM_ENOMEM where OpenSSL tells that it had no memory; where it tells of something else,
  *                    it looks like a file that cannot be used
  */

@@ -34,6 +34,10 @@
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
  *              parameters and are written only on success. dsm_strerror() gives the general text,
  *              dsm_last_error() the sentence that names the thing and says what to do.
+ *              Beside its own errors, a function that asks the agent returns DSM_ENOMEM or DSM_ESYS
+ *              when this process has no memory or no descriptor left for it, or the kernel refuses:
+ *              nothing was done then, and it may be called again. To unlock, post, unmap and close
+ *              takes neither memory nor descriptors.
  */
 #ifndef DSM_H
 #define DSM_H

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/lib/session.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Where /proc is not to be had: nothing for others. */
 #define UMASK_UNKNOWN 077u
+/* The mask is in its second line. */
+#define STATUS_BYTES 1024
 
 void handle_enter(struct handle *handle, struct dsm *dsm, const char *name,
                   const struct reply *reply)
@@ -42,27 +46,35 @@ int handle_leave(struct handle *handle)
         handle->next->previous = handle->previous;
     }
     (void)pthread_mutex_unlock(&dsm->handles_lock);
-    return session_call(dsm, &deed, &call, NULL);
+    return session_release(dsm, &deed, &call);
 }
 
 /* umask(2) tells the mask only by changing it, for all threads at once; /proc just tells it. */
-static uint32_t umask_read(void)
+static int umask_read(uint32_t *mask)
 {
-    FILE *status = fopen("/proc/self/status", "re");
-    uint32_t mask = UMASK_UNKNOWN;
-    char line[256];
+    int status = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    char text[STATUS_BYTES];
+    const char *line;
+    ssize_t len;
 
-    if (status == NULL) {
-        return mask;
+    *mask = UMASK_UNKNOWN;
+    if (status < 0) {
+        /* A file that is there and cannot be had now must not change the mode of an object. */
+        return errno == ENOMEM ? DSM_ENOMEM : errno == EMFILE || errno == ENFILE ? DSM_ESYS : 0;
     }
-    while (fgets(line, sizeof line, status) != NULL) {
-        if (strncmp(line, "Umask:", 6) == 0) {
-            mask = (uint32_t)strtoul(line + 6, NULL, 8);
-            break;
-        }
+    do {
+        len = read(status, text, sizeof text - 1);
+    } while (len < 0 && errno == EINTR);
+    (void)close(status);
+    if (len < 0) {
+        return DSM_ESYS;
     }
-    (void)fclose(status);
-    return mask;
+    text[len] = 0;
+    line = strstr(text, "\nUmask:");
+    if (line != NULL) {
+        *mask = (uint32_t)strtoul(line + strlen("\nUmask:"), NULL, 8);
+    }
+    return 0;
 }
 
 static int name_check(struct dsm *dsm, const char *verb, const char *name)
@@ -83,6 +95,7 @@ int object_open(struct dsm *dsm, const char *verb, const char *name, struct call
 {
     struct deed deed = {.verb = verb, .name = name};
     int error = name_check(dsm, verb, name);
+    uint32_t mask;
 
     if (error != 0) {
         return error;
@@ -91,7 +104,12 @@ int object_open(struct dsm *dsm, const char *verb, const char *name, struct call
     (void)snprintf(call->name, sizeof call->name, "%s", name);
     call->mode &= 0777u;
     if ((call->oflag & CALL_OFLAG_CREATE) != 0) {
-        call->mode &= ~umask_read();
+        error = umask_read(&mask);
+        if (error != 0) {
+            return session_fail(dsm, error, "%s '%s': the umask cannot be read: %s", verb, name,
+                                strerror(errno));
+        }
+        call->mode &= ~mask;
     }
     error = session_call(dsm, &deed, call, answer);
     if (error == 0 && answer->reply.handle == 0) {

@@ -129,6 +129,17 @@ static int mmap_fail(struct dsm_region *region, const struct mapping_wish *wish)
                                               : "ask for less, or raise the limits (ulimit -v)");
 }
 
+/* The kernel does not take an advice that the mapping cannot do without. */
+static int range_refuse(struct dsm_region *region, void *address, uint64_t len, const char *advice)
+{
+    int error = errno == ENOMEM || errno == EAGAIN ? DSM_ENOMEM : DSM_ESYS;
+
+    (void)session_fail(region->handle.dsm, error, "map region '%s': %s: %s", region->handle.name,
+                       advice, strerror(errno));
+    (void)munmap(address, len);
+    return error;
+}
+
 /*
  * The descriptor is for writing also where the mapping is not: the kernel registers no range of a
  * file that is open for reading only. A forked child would inherit the range without its watch and
@@ -151,13 +162,12 @@ static int range_map(struct dsm_region *region, const struct mapping_wish *wish,
         return mmap_fail(region, wish);
     }
     if (madvise(address, len, MADV_DONTFORK) != 0) {
-        int error = session_fail(region->handle.dsm, DSM_ESYS, "map region '%s': MADV_DONTFORK: %s",
-                                 region->handle.name, strerror(errno));
-
-        (void)munmap(address, len);
-        return error;
+        return range_refuse(region, address, len, "MADV_DONTFORK");
     }
-    (void)madvise(address, len, MADV_NOHUGEPAGE); /* Refused where there are none: as good. */
+    /* A kernel that has none does not know the advice. */
+    if (madvise(address, len, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
+        return range_refuse(region, address, len, "MADV_NOHUGEPAGE");
+    }
     mapping->address = address;
     return 0;
 }
@@ -252,9 +262,9 @@ void mapping_tell_gone(struct dsm *dsm, const char *name, map_id map)
     struct call call = {.kind = CALL_UNMAP, .map = map};
 
     if (map != 0) {
-        /* A failure means that the agent is gone or will notice by itself: nothing is left mapped.
-         */
-        (void)session_call(dsm, &deed, &call, NULL);
+        /* A failure means that the agent is gone or forgets it with the session; there is nothing
+         * left here that could be given back once more. */
+        (void)session_release(dsm, &deed, &call);
     }
 }
 

@@ -23,7 +23,8 @@ struct waiter {
 struct orphan {
     struct orphan *next;
     uint64_t number;
-    struct call call;
+    struct call call; /* what was asked for, or once that is granted: what gives it back */
+    bool is_due;      /* it is the latter */
 };
 
 int requests_init(struct requests *requests)
@@ -74,15 +75,15 @@ void requests_fail(struct requests *requests, int error)
 static int request_send(struct requests *requests, struct session_request *request, int descriptor,
                         int64_t deadline)
 {
-    struct buffer buffer = {0};
-    int error;
+    uint8_t bytes[SESSION_REQUEST_MAX];
+    struct buffer buffer;
 
+    /* On the stack: to give something back must not take memory. */
+    buffer_over(&buffer, bytes, sizeof bytes);
     session_request_pack(request, &buffer);
-    error = buffer.failed ? DSM_ENOMEM
-                          : channel_send(requests->socket, buffer_data(&buffer),
-                                         buffer_len(&buffer), descriptor, deadline);
-    buffer_close(&buffer);
-    return error;
+    return buffer.failed ? DSM_EINVAL
+                         : channel_send(requests->socket, buffer_data(&buffer), buffer_len(&buffer),
+                                        descriptor, deadline);
 }
 
 /* By the receiver, without the lock: wait for a packet and unpack it into requests->received. */
@@ -102,33 +103,54 @@ static int reply_receive(struct requests *requests, int64_t deadline, struct arr
     return error;
 }
 
-/* Give back what came for a thread that had gone; nobody waits for the answer to this one. */
-static void orphan_undo(struct requests *requests, const struct orphan *orphan)
+/* Its answer came: make its call the one that gives back what was granted. False: nothing was. */
+static bool orphan_turn(struct orphan *orphan, const struct reply *reply)
 {
-    const struct reply *reply = &requests->received.reply;
-    struct session_request request = {.kind = SESSION_CALL, .number = ++requests->last_number};
-    struct call *call = &request.call;
+    struct call *call = &orphan->call;
+    struct call undo = {.timeout_ms = DSM_FOREVER, .handle = call->handle, .offset = call->offset};
 
     if (reply->error != 0 && reply->error != DSM_EOWNERDEAD) {
-        return;
+        return false;
     }
-    call->timeout_ms = DSM_FOREVER;
-    call->handle = orphan->call.handle;
-    call->offset = orphan->call.offset;
-    if (orphan->call.kind == CALL_OPEN) {
-        call->kind = CALL_CLOSE;
-        call->handle = reply->handle;
-    } else if (orphan->call.kind == CALL_MAP) {
-        call->kind = CALL_UNMAP;
-        call->map = reply->map;
-    } else if (orphan->call.op == SYNC_LOCK) {
-        call->kind = CALL_SYNC;
-        call->op = SYNC_UNLOCK;
+    if (call->kind == CALL_OPEN) {
+        undo.kind = CALL_CLOSE;
+        undo.handle = reply->handle;
+    } else if (call->kind == CALL_MAP) {
+        undo.kind = CALL_UNMAP;
+        undo.map = reply->map;
+    } else if (call->op == SYNC_LOCK) {
+        undo.kind = CALL_SYNC;
+        undo.op = SYNC_UNLOCK;
     } else {
-        call->kind = CALL_SYNC;
-        call->op = SYNC_SEM_POST;
+        undo.kind = CALL_SYNC;
+        undo.op = SYNC_SEM_POST;
     }
-    (void)request_send(requests, &request, -1, clock_ms());
+    orphan->call = undo;
+    orphan->is_due = true;
+    return true;
+}
+
+/* Under the lock: send what is due; nobody waits for the answers. What cannot be sent now stays. */
+static void orphans_settle(struct requests *requests)
+{
+    struct orphan **link = &requests->orphans;
+
+    while (*link != NULL) {
+        struct orphan *orphan = *link;
+        struct session_request request = {.kind = SESSION_CALL, .call = orphan->call};
+        int error = DSM_EAGAIN;
+
+        if (orphan->is_due) {
+            request.number = ++requests->last_number;
+            error = request_send(requests, &request, -1, clock_ms());
+        }
+        if (error == 0 || error == DSM_ENOAGENT) {
+            *link = orphan->next;
+            free(orphan);
+        } else {
+            link = &orphan->next;
+        }
+    }
 }
 
 static bool leaves_something(const struct session_request *request)
@@ -140,14 +162,14 @@ static bool leaves_something(const struct session_request *request)
             (call->kind == CALL_SYNC && (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT)));
 }
 
-/* Under the lock. Without memory the agent keeps the thing until the session ends. */
-static void orphan_add(struct requests *requests, const struct session_request *request)
+/* Under the lock. @orphan given, or NULL */
+static void orphan_add(struct requests *requests, const struct session_request *request,
+                       struct orphan *orphan)
 {
-    struct orphan *orphan = leaves_something(request) ? malloc(sizeof *orphan) : NULL;
-
     if (orphan != NULL) {
         orphan->number = request->number;
         orphan->call = request->call;
+        orphan->is_due = false;
         orphan->next = requests->orphans;
         requests->orphans = orphan;
     }
@@ -202,15 +224,17 @@ static void arrival_dispatch(struct requests *requests, const struct arrival *ar
     if (arrival->descriptor >= 0) {
         (void)close(arrival->descriptor);
     }
-    while (*link != NULL && (*link)->number != number) {
+    while (*link != NULL && ((*link)->is_due || (*link)->number != number)) {
         link = &(*link)->next;
     }
     if (*link != NULL) {
         struct orphan *orphan = *link;
 
-        *link = orphan->next;
-        orphan_undo(requests, orphan);
-        free(orphan);
+        if (!orphan_turn(orphan, &requests->received.reply)) {
+            *link = orphan->next;
+            free(orphan);
+        }
+        orphans_settle(requests);
     }
 }
 
@@ -223,8 +247,9 @@ static void receive_turn(struct requests *requests, int64_t deadline)
     requests->receiving = true;
     (void)pthread_mutex_unlock(&requests->lock);
     error = reply_receive(requests, deadline, &arrival);
-    if (error == DSM_EPROTO) {
-        /* Nothing that comes after it can be trusted; the watchdog sees the hang-up and fences. */
+    if (error != 0) {
+        /* No answer will come any more, so no page may either: the watchdog sees the hang-up and
+         * fences. */
         (void)shutdown(requests->socket, SHUT_RDWR);
     }
     (void)pthread_mutex_lock(&requests->lock);
@@ -292,7 +317,7 @@ static int waiter_init(struct waiter *waiter)
 /* The waiter is entered before the request is sent: the answer may come to another thread at once.
  */
 static int ask(struct requests *requests, struct session_request *request, int descriptor,
-               int64_t deadline, struct answer *answer)
+               int64_t deadline, struct answer *answer, struct orphan **orphan)
 {
     struct waiter waiter = {.answer = answer};
     int error = waiter_init(&waiter);
@@ -302,6 +327,7 @@ static int ask(struct requests *requests, struct session_request *request, int d
     }
     answer->descriptor = -1;
     (void)pthread_mutex_lock(&requests->lock);
+    orphans_settle(requests);
     request->number = ++requests->last_number;
     waiter.number = request->number;
     waiter.next = requests->waiters;
@@ -314,7 +340,8 @@ static int ask(struct requests *requests, struct session_request *request, int d
     if (error == 0) {
         error = answer_await(requests, &waiter, deadline);
         if (error == DSM_ETIMEDOUT) {
-            orphan_add(requests, request);
+            orphan_add(requests, request, *orphan);
+            *orphan = NULL;
         }
     } else {
         error = requests->failed != 0 ? requests->failed : error;
@@ -331,11 +358,21 @@ static int ask(struct requests *requests, struct session_request *request, int d
 int requests_ask(struct requests *requests, struct session_request *request, int descriptor,
                  int64_t timeout_ms, struct answer *answer)
 {
+    struct orphan *orphan = NULL;
     int state, error;
 
+    /* Taken before anything is asked for: a lock that is granted to nobody, and cannot be given
+     * back for want of memory, would be held until the session ends. */
+    if (leaves_something(request)) {
+        orphan = malloc(sizeof *orphan);
+        if (orphan == NULL) {
+            return DSM_ENOMEM;
+        }
+    }
     /* A thread that is cancelled in here would leave its waiter in the list. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    error = ask(requests, request, descriptor, deadline_after(timeout_ms), answer);
+    error = ask(requests, request, descriptor, deadline_after(timeout_ms), answer, &orphan);
     (void)pthread_setcancelstate(state, NULL);
+    free(orphan);
     return error;
 }

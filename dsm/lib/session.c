@@ -11,9 +11,13 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "dsm/lib/channel.h"
+
 #define SOCKET_PATH "/run/dsm/agent.sock"
 #define CONNECT_TIMEOUT_MS 10000
 #define FAREWELL_TIMEOUT_MS 2000
+#define RELEASE_TIMEOUT_MS 2000
+#define RELEASE_PAUSE_MS 10
 
 static const char *socket_path_default(void)
 {
@@ -131,6 +135,20 @@ int session_call(struct dsm *dsm, const struct deed *deed, const struct call *ca
     return error;
 }
 
+int session_release(struct dsm *dsm, const struct deed *deed, const struct call *call)
+{
+    int64_t deadline = deadline_after(RELEASE_TIMEOUT_MS);
+    int error;
+
+    for (;;) {
+        error = session_call(dsm, deed, call, NULL);
+        if ((error != DSM_ENOMEM && error != DSM_ESYS) || clock_ms() >= deadline) {
+            return error;
+        }
+        (void)poll(NULL, 0, RELEASE_PAUSE_MS);
+    }
+}
+
 /* The watchdog's: no page can come any more, so none may be touched. */
 static void session_gone(void *context)
 {
@@ -181,6 +199,10 @@ static int session_hello(struct dsm *dsm)
     if (error != 0) {
         /* What listens there but says nothing, or nonsense, is no agent. */
         return error == DSM_ETIMEDOUT || error == DSM_EPROTO ? DSM_ENOAGENT : error;
+    }
+    if (answer.descriptor < 0 && answer.descriptor_was_lost) {
+        /* Without the device, system calls on region memory would fail later on. */
+        return DSM_ESYS;
     }
     (void)snprintf(dsm->node_name, sizeof dsm->node_name, "%.255s", answer.text);
     fault_init(&dsm->fault, answer.descriptor);
@@ -283,9 +305,12 @@ static void handles_free(struct dsm *dsm)
 static void farewell(int socket)
 {
     struct pollfd gone = {.fd = socket, .events = POLLRDHUP};
+    int64_t deadline = deadline_after(FAREWELL_TIMEOUT_MS), now;
 
     if (shutdown(socket, SHUT_WR) == 0) {
-        (void)poll(&gone, 1, FAREWELL_TIMEOUT_MS);
+        while ((now = clock_ms()) < deadline && poll(&gone, 1, (int)(deadline - now)) < 0 &&
+               errno == EINTR) {
+        }
     }
 }
 

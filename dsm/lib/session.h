@@ -82,6 +82,13 @@ int session_ask(struct dsm *dsm, const struct deed *deed, struct session_request
 int session_call(struct dsm *dsm, const struct deed *deed, const struct call *call,
                  struct answer *answer);
 
+/**
+ * session_call() with one that gives something back, of which nothing is left here. When this
+ * process is short of what it takes to ask, it waits and tries again for a while: the agent would
+ * keep the thing for as long as the session lasts.
+ */
+int session_release(struct dsm *dsm, const struct deed *deed, const struct call *call);
+
 /** Enter a handle into the session. */
 void handle_enter(struct handle *handle, struct dsm *dsm, const char *name,
                   const struct reply *reply);

@@ -141,11 +141,18 @@ static void populate(uint8_t *at, size_t len_bytes, uint32_t page_size)
 static int fault_explain(const struct copy *copy, struct dsm *dsm, uint8_t *at)
 {
     uint8_t probe;
+    ssize_t len;
 
     if (space_is_fenced(&dsm->space)) {
         return copy_fail(copy, DSM_ENOAGENT);
     }
-    if (transfer_any(dsm, &probe, at, at, 1) == 1) {
+    do {
+        len = transfer_any(dsm, &probe, at, at, 1);
+    } while (len < 0 && errno == EINTR);
+    if (len < 0 && errno != EFAULT) {
+        return copy_fail(copy, errno == ENOMEM ? DSM_ENOMEM : DSM_ESYS);
+    }
+    if (len == 1) {
         return session_fail(dsm, DSM_EINVAL, "%s '%s': the caller's memory at %p is not accessible",
                             copy_verb(copy), copy->region->handle.name, (void *)copy->bytes);
     }

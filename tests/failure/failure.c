@@ -28,6 +28,7 @@ static struct {
     _Atomic uint32_t calls;
     _Atomic(const char *) failed; /* the first call that failed */
     atomic_int number;
+    atomic_bool forbids_copies;
     _Atomic int64_t mapped_bytes;
 } state;
 
@@ -107,6 +108,7 @@ static int errno_of(uint32_t kind, int own)
     switch (kind) {
     case FAILURE_MEMORY:
     case FAILURE_MAPPING:
+    case FAILURE_COPY:
         return ENOMEM;
     case FAILURE_DESCRIPTOR:
         return EMFILE;
@@ -139,6 +141,16 @@ int failure_take(const char *call, uint32_t kinds, int own)
     }
     (void)atomic_compare_exchange_strong(&state.failed, &none, call);
     return errno_of(wanted & -wanted, own);
+}
+
+void failure_forbid_copies(bool is_forbidden)
+{
+    state.forbids_copies = is_forbidden;
+}
+
+bool failure_forbids_copies(void)
+{
+    return state.forbids_copies;
 }
 
 void failure_map_note(int64_t len_bytes)
@@ -235,7 +247,9 @@ bool failure_loop_next(struct failure_loop *loop)
             loop->points++;
             loop->n += loop->stride > 0 && getenv("FAILURE_EXHAUSTIVE") == NULL ? loop->stride : 1;
         } else {
-            print_message("%s: %u points of failure\n", loop->name, loop->points);
+            if (!loop->is_quiet) {
+                print_message("%s: %u points of failure\n", loop->name, loop->points);
+            }
             return false;
         }
         if (loop->n > POINTS_MAX) {

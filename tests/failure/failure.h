@@ -46,6 +46,7 @@ enum failure_kind {
     FAILURE_SPACE = 1 << 9,      /* what takes room on a disk: ENOSPC */
     FAILURE_SYNC = 1 << 10,      /* fsync, fdatasync: EIO */
     FAILURE_FILE = 1 << 11,      /* stat, rename, unlink, mkdir ...: EIO */
+    FAILURE_COPY = 1 << 12,      /* process_vm_readv: ENOMEM */
 };
 
 /** Let the call after n others (0: the first) of these kinds fail, once. Counts from now. */
@@ -56,6 +57,9 @@ void failure_arm_lasting(uint32_t kinds, uint32_t n);
 void failure_disarm(void);
 /** The errno of failures from now on; 0: that of their kind. */
 void failure_errno(int number);
+
+/** Let process_vm_readv() fail with EPERM each time, as where a sandbox forbids it. */
+void failure_forbid_copies(bool is_forbidden);
 
 /** Has a call failed since the last arm()? */
 bool failure_was_injected(void);
@@ -103,6 +107,7 @@ struct failure_loop {
     uint32_t points; /* tries so far in which a call failed */
     uint32_t stride; /* set it in the body, to leave some out where each would take too long */
     bool is_lasting; /* set it in the body before failure_loop_arm(), if all after it are to fail */
+    bool is_quiet;   /* set it in the body, if the test tells the number of points itself */
     bool has_begun, is_repeated;
     struct failure_mark mark;
 };

@@ -245,12 +245,23 @@ CALL(int, -1, epoll_wait, (int fd, struct epoll_event *events, int count, int ti
 CALL(int, -1, epoll_pwait,
      (int fd, struct epoll_event *events, int count, int timeout_ms, const sigset_t *mask),
      (fd, events, count, timeout_ms, mask), FAILURE_INTERRUPT, 0)
-CALL(ssize_t, -1, process_vm_readv,
-     (pid_t pid, const struct iovec *local, unsigned long count_local, const struct iovec *remote,
-      unsigned long count_remote, unsigned long flags),
-     (pid, local, count_local, remote, count_remote, flags), TRANSFERS, ENOMEM)
 CALL(ssize_t, -1, getrandom, (void *bytes, size_t len_bytes, unsigned flags),
      (bytes, len_bytes, flags), FAILURE_INTERRUPT, 0)
+
+ssize_t process_vm_readv(pid_t pid, const struct iovec *local, unsigned long count_local,
+                         const struct iovec *remote, unsigned long count_remote,
+                         unsigned long flags)
+{
+    int number = failure_forbids_copies()
+                     ? EPERM
+                     : failure_take("process_vm_readv", FAILURE_COPY | FAILURE_INTERRUPT, 0);
+
+    if (number != 0) {
+        errno = number;
+        return -1;
+    }
+    return REAL(process_vm_readv)(pid, local, count_local, remote, count_remote, flags);
+}
 
 /* ---- Settings of descriptors. ---- */
 

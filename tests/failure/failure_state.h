@@ -36,6 +36,8 @@
  */
 int failure_take(const char *call, uint32_t kinds, int own);
 
+/** What failure_forbid_copies() said. */
+bool failure_forbids_copies(void);
 /** Is this thread's doing left out? */
 bool failure_is_exempt(void);
 /** Count bytes that were mapped, or unmapped when negative. */

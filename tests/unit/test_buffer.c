@@ -127,6 +127,29 @@ static void test_impossible_append_fails_for_good(void **state)
     buffer_close(&buffer);
 }
 
+/** Over the caller's memory what fits goes in, and nothing is taken or freed. */
+static void test_buffer_over_memory_of_the_caller_does_not_grow(void **state)
+{
+    uint8_t bytes[9] = {0};
+    struct buffer buffer;
+
+    (void)state;
+    buffer_over(&buffer, bytes, 8);
+    buffer_append(&buffer, "abcd", 4);
+    buffer_append(&buffer, "efgh", 4);
+    assert_false(buffer.failed);
+    assert_ptr_equal(buffer_data(&buffer), bytes);
+    buffer_append(&buffer, "i", 1);
+    assert_true(buffer.failed);
+    assert_int_equal(buffer_len(&buffer), 8);
+    assert_memory_equal(bytes, "abcdefgh", 9);
+    buffer_clear(&buffer);
+    buffer_append(&buffer, "12345678", 8);
+    assert_false(buffer.failed);
+    buffer_close(&buffer);
+    assert_int_equal(bytes[7], '8');
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_steady_queue_does_not_grow),
         cmocka_unit_test(test_clear_keeps_memory),
         cmocka_unit_test(test_impossible_append_fails_for_good),
+        cmocka_unit_test(test_buffer_over_memory_of_the_caller_does_not_grow),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -123,6 +123,8 @@ static void test_every_kind_of_head_is_packed_whole_or_not(void **state)
         head_fill(head, kind);
         head_pack(head, &whole);
         assert_false(whole.failed);
+        assert_true(kind < SESSION_HELLO || kind == SESSION_REPLY ||
+                    buffer_len(&whole) <= SESSION_REQUEST_MAX);
         FAILURE_LOOP(loop, FAILURE_MEMORY)
         {
             struct buffer buffer = {0};

@@ -16,7 +16,7 @@
 #ifdef __SANITIZE_ADDRESS__
 #define STRIDE 23
 #else
-#define STRIDE 5
+#define STRIDE 8
 #endif
 
 /** The want of memory is not taken for a bad file: an operator would look for what is not there. */
