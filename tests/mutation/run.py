@@ -27,9 +27,10 @@ ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, HERE)
 from mutations import MUTATIONS  # noqa: E402  (beside this file)
 
-PROPERTY = re.compile(r'^(?:seed \d+: )?(O\d+)\b', re.M)
+SEEDS_AT_ONCE = 40
+FAILED = re.compile(r'seed (\d+) failed: (.*)')
+PROPERTY = re.compile(r'O\d+\b')
 TRAP = 'trap'  # an assertion of the core ended the process
-FAILED_SEED = re.compile(r'^seed (\d+)', re.M)
 
 
 class Broken(Exception):
@@ -83,8 +84,9 @@ class Workshop:
         objects = [os.path.join(self.build, entry['output']) for entry in self.commands
                    if 'tests/dsm-sim.p/' in entry['output']]
         self.call([compiler if compiler != 'ccache' else 'cc', '-o', program, target, *objects,
-                   os.path.join(self.build, 'tests/sim/libsim.a'),
-                   os.path.join(self.build, 'dsm/core/libdsm-core.a'), '-lpthread'])
+                   *(os.path.join(self.build, 'tests/sim', name)
+                     for name in ('libsimulator.a', 'libsim.a')),
+                   os.path.join(self.build, 'dsm/core/libdsm-core.a'), '-ljansson'])
         return program
 
     def call(self, words):
@@ -94,27 +96,30 @@ class Workshop:
 
 
 def run_seeds(program, seeds, extra):
-    """(caught, the property or assertion, the seed, seconds)."""
+    """(caught, the property, the seed, seconds): seeds 1 to `seeds`, a few at a time."""
     began = time.monotonic()
-    done = subprocess.run([program, '--seeds', str(seeds), '--jobs', '1', '--stop', '--no-shrink',
-                           *extra], capture_output=True, text=True, errors='replace', check=False)
-    seconds = time.monotonic() - began
-    text = done.stdout + done.stderr
-    if done.returncode == 0:
-        return False, '', '', seconds
-    named = PROPERTY.search(text)
-    seed = FAILED_SEED.search(text)
-    return (done.returncode == 1, named.group(1) if named else TRAP,
-            seed.group(1) if seed else '?', seconds)
+    for first in range(1, seeds + 1, SEEDS_AT_ONCE):
+        count = min(SEEDS_AT_ONCE, seeds + 1 - first)
+        done = subprocess.run([program, '--first', str(first), '--seeds', str(count), '--jobs', '1',
+                               '--no-shrink', '--guard', '20', *extra],
+                              capture_output=True, text=True, errors='replace', check=False)
+        found = FAILED.search(done.stdout)
+        if done.returncode == 1 and found:
+            named = PROPERTY.match(found.group(2))
+            return (True, named.group(0) if named else TRAP, found.group(1),
+                    time.monotonic() - began)
+        if done.returncode != 0:
+            raise Broken(f'dsm-sim ended with {done.returncode}: {done.stderr[-400:]}')
+    return False, '', '', time.monotonic() - began
 
 
 def try_mutation(workshop, mutation, seeds):
     try:
         program = workshop.link(mutation, workshop.compile(mutation))
+        caught, named, seed, seconds = run_seeds(program, seeds, mutation.options)
+        os.unlink(program)
     except Broken as error:
         return False, f'{mutation.name}: {error}'
-    caught, named, seed, seconds = run_seeds(program, seeds, mutation.options)
-    os.unlink(program)
     row = f'{mutation.name:<34} {mutation.rule:<4} {named or "-":<6} seed {seed or "-":>5}' \
           f' {seconds:6.1f} s'
     if not caught:
