@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disturbances while programs run: agents and programs that stop for a while, links that are cut.
+
+Each is shorter than what declares a node dead, so nothing may be lost and nobody may be stuck. At
+the end everything is as it was.
+"""
+
+import contextlib
+import random
+import select
+import signal
+import time
+
+from network import Failure
+
+# Clusters that are disturbed declare a node dead after this much silence. A cut link is quiet for
+# longer than the cut: TCP repeats at doubling intervals.
+LEASE_MS = 30000
+FLAGS = ['--lease-ms', str(LEASE_MS)]
+
+
+def pause(seconds, tools=()):
+    """Until then, or until one of these programs has answered."""
+    select.select([tool.process.stdout for tool in tools], [], [], seconds)
+
+
+class Disturber:
+    """Chooses by seed what to disturb, when, and for how long."""
+
+    def __init__(self, cluster, seed, kinds=None, longest=0.8):
+        self.cluster, self.dice, self.longest = cluster, random.Random(seed), longest
+        self.done = dict.fromkeys(kinds or ('agent', 'program', 'link', 'oneway'), 0)
+
+    @contextlib.contextmanager
+    def stopped(self, process):
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def cut(self, host):
+        """The host's cable is out."""
+        port = f'port{self.cluster.hosts.index(host) + 1}'
+        self.cluster.network.bridge.ip(f'link set {port} down')
+        try:
+            yield
+        finally:
+            self.cluster.network.bridge.ip(f'link set {port} up')
+
+    @contextlib.contextmanager
+    def oneway(self, host, other):
+        """What the host sends to the other is lost; what the other sends arrives."""
+        host.namespace.ip(f'route add blackhole {other.address}/32')
+        try:
+            yield
+        finally:
+            host.namespace.ip(f'route del blackhole {other.address}/32')
+
+    def disturbance(self, kind, tools):
+        host, other = self.dice.sample(self.cluster.hosts, 2)
+        self.done[kind] += 1
+        if kind == 'agent':
+            return self.stopped(host.agent)
+        if kind == 'program':
+            return self.stopped(self.dice.choice(tools).process)
+        if kind == 'link':
+            return self.cut(host)
+        return self.oneway(host, other)
+
+    def watch(self, tools, seconds=120):
+        """Disturb, one or two at a time, until all these programs have answered."""
+        deadline = time.monotonic() + seconds
+        while True:
+            waiting = [tool for tool in tools if not tool.has_answer()]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                raise Failure(f'after {seconds} s {len(waiting)} programs have not ended: '
+                              f'{waiting[0].host.name}: {waiting[0].last}; {self.done}')
+            with contextlib.ExitStack() as stack:
+                for kind in self.dice.sample(sorted(self.done), self.dice.choice((1, 1, 2))):
+                    stack.enter_context(self.disturbance(kind, tools))
+                # Mostly short: what is underway at either end is then of many kinds.
+                pause(self.longest * self.dice.random() ** 2)
+            pause(0.3 * self.dice.random() ** 2, waiting)
+
+    def check(self):
+        """Each kind came about, and nobody was declared dead for it."""
+        for host in self.cluster.hosts:
+            if 'declared' in host.log():
+                raise Failure(f'{host.name}: somebody was declared dead: {host.log()[-3000:]}')
+        return self
