@@ -9,6 +9,7 @@ import contextlib
 import random
 import select
 import signal
+import subprocess
 import time
 
 from network import Failure
@@ -16,6 +17,7 @@ from network import Failure
 # Clusters that are disturbed declare a node dead after this much silence. A cut link is quiet for
 # longer than the cut: TCP repeats at doubling intervals.
 LEASE_MS = 30000
+KINDS = ('agent', 'program', 'link', 'oneway', 'reset')
 FLAGS = ['--lease-ms', str(LEASE_MS)]
 
 
@@ -29,7 +31,7 @@ class Disturber:
 
     def __init__(self, cluster, seed, kinds=None, longest=0.8):
         self.cluster, self.dice, self.longest = cluster, random.Random(seed), longest
-        self.done = dict.fromkeys(kinds or ('agent', 'program', 'link', 'oneway'), 0)
+        self.done = dict.fromkeys(kinds or KINDS, 0)
 
     @contextlib.contextmanager
     def stopped(self, process):
@@ -58,6 +60,15 @@ class Disturber:
         finally:
             host.namespace.ip(f'route del blackhole {other.address}/32')
 
+    @contextlib.contextmanager
+    def reset(self, host):
+        """All connections of the host break, and what was underway on them is lost. Where the
+        kernel cannot do that (CONFIG_INET_DIAG_DESTROY) nothing happens."""
+        subprocess.run(['nsenter', '--net=' + host.namespace.path, 'ss', '-K', '-tn',
+                        'sport = :7400 or dport = :7400'], check=False, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        yield
+
     def disturbance(self, kind, tools):
         host, other = self.dice.sample(self.cluster.hosts, 2)
         self.done[kind] += 1
@@ -67,6 +78,8 @@ class Disturber:
             return self.stopped(self.dice.choice(tools).process)
         if kind == 'link':
             return self.cut(host)
+        if kind == 'reset':
+            return self.reset(host)
         return self.oneway(host, other)
 
     def watch(self, tools, seconds=120):
@@ -80,14 +93,17 @@ class Disturber:
                 raise Failure(f'after {seconds} s {len(waiting)} programs have not ended: '
                               f'{waiting[0].host.name}: {waiting[0].last}; {self.done}')
             with contextlib.ExitStack() as stack:
-                for kind in self.dice.sample(sorted(self.done), self.dice.choice((1, 1, 2))):
+                count = min(self.dice.choice((1, 1, 2)), len(self.done))
+                for kind in self.dice.sample(sorted(self.done), count):
                     stack.enter_context(self.disturbance(kind, tools))
                 # Mostly short: what is underway at either end is then of many kinds.
                 pause(self.longest * self.dice.random() ** 2)
             pause(0.3 * self.dice.random() ** 2, waiting)
 
-    def check(self):
-        """Each kind came about, and nobody was declared dead for it."""
+    def check(self, least=0):
+        """There were so many disturbances at least, and nobody was declared dead for them."""
+        if sum(self.done.values()) < least:
+            raise Failure(f'too little was disturbed: {self.done}')
         for host in self.cluster.hosts:
             if 'declared' in host.log():
                 raise Failure(f'{host.name}: somebody was declared dead: {host.log()[-3000:]}')
