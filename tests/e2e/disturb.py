@@ -29,8 +29,9 @@ def pause(seconds, tools=()):
 class Disturber:
     """Chooses by seed what to disturb, when, and for how long."""
 
-    def __init__(self, cluster, seed, kinds=None, longest=0.8):
+    def __init__(self, cluster, seed, kinds=None, longest=0.8, oneway=None):
         self.cluster, self.dice, self.longest = cluster, random.Random(seed), longest
+        self.oneway_pairs = oneway  # (host, other) to choose from, or any
         self.done = dict.fromkeys(kinds or KINDS, 0)
 
     @contextlib.contextmanager
@@ -80,7 +81,7 @@ class Disturber:
             return self.cut(host)
         if kind == 'reset':
             return self.reset(host)
-        return self.oneway(host, other)
+        return self.oneway(*self.dice.choice(self.oneway_pairs or [(host, other)]))
 
     def watch(self, tools, seconds=120):
         """Disturb, one or two at a time, until all these programs have answered."""

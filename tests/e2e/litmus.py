@@ -22,6 +22,9 @@ SHAPES = {
     'corr': 'Wx1,Wx2/Rx,Rx,Rx',         # coherence of reads
     'coww': 'Wx1,Wx2/Rx=x',             # coherence of writes
     '2+2w': 'Wx1,Wy2/Wy1,Wx2=xy',       # two writes each
+    'mp+wait': 'Wx1,Wy1/Ly,Rx',         # the same, but who reads waits a while for what is written
+    'wrc+wait': 'Wx1/Lx,Wy1/Ly,Rx',
+    'iriw+wait': 'Wx1/Wy1/Lx,Ry/Ly,Rx',
     'r': 'Wx1,Wy1/Wy2,Rx=y',            # write after write, then read
     's': 'Wx2,Wy1/Ry,Wx1=x',            # read, then write after write
 }
@@ -33,6 +36,7 @@ FORBIDDEN = {
     'corr': ((), (2, 1, 2), ()), 'coww': ((), (0,), (1,)), '2+2w': ((), (), (1, 1)),
     'r': ((), (0,), (2,)), 's': ((), (1,), (2,)),
 }
+FORBIDDEN |= {name + '+wait': FORBIDDEN[name] for name in ('mp', 'wrc', 'iriw')}
 # What x86-TSO allows beyond sequential consistency: a load that overtakes its own thread's store.
 # With C11's memory_order_seq_cst the store is an XCHG, which empties the store buffer.
 TSO_ALSO = ('sb', 'r')
@@ -132,7 +136,7 @@ class Race:
         self.makers, self.tools = [], []
 
     def open(self):
-        """Regions homed at different hosts: made by the programs of hosts c, a; results at b."""
+        """Regions homed at different hosts: made by programs of c and a; results, barrier: b."""
         names = [self.cluster.name('litmus') for _ in range(self.placement.regions + 1)]
         self.makers = [self.cluster.hosts[number].tool() for number in (2, 0, 1)]
         for slot, name in enumerate(names):
@@ -153,7 +157,7 @@ class Race:
         self.moved, self.seconds = -moves(self.makers), -time.monotonic()
         for tool, (_, roles) in zip(self.tools, self.programs):
             tool.send(f'litmus {self.shape} {roles} {self.mode} {self.rounds} {self.batch} '
-                      f'{self.seed} 0 {self.placement.regions} {places}')
+                      f'{self.seed} {self.placement.regions} {self.placement.regions} {places}')
 
     def finish(self, seconds=300):
         for tool in self.tools:

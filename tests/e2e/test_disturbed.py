@@ -36,6 +36,16 @@ def test_litmus_holds_while_connections_break(fresh):
     disturber.check(3)
 
 
+def test_write_waits_for_the_reader_that_cannot_be_told(fresh):
+    """What the home of x sends to the reader of x is lost for a while, and nothing else: a writer
+    that did not wait until the reader's copy is gone would write y, which the reader does see."""
+    cluster = fresh(flags=FLAGS)
+    disturber = Disturber(cluster, 5, ('oneway',), 0.4, [(cluster.c, cluster.a)])
+    Race(cluster, 'mp+wait', 'own regions', programs=[(1, '0'), (0, '1')],
+         rounds=cluster.scaled(1600)).run(disturber.watch).check(1)
+    disturber.check(2)
+
+
 def test_exclusion_holds_while_agents_stop_and_links_are_cut(fresh):
     cluster, disturber = disturbed(fresh, 4, 'agent', 'link', 'oneway')
     entries = cluster.scaled(32)

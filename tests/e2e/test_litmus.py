@@ -49,6 +49,11 @@ def test_message_passing_never_sees_flag_without_data(cluster):
     run_all(cluster, 'mp')
 
 
+def test_messages_that_are_waited_for_are_whole(cluster):
+    run_all(cluster, 'mp+wait')
+    run_all(cluster, 'wrc+wait')
+
+
 def test_load_buffering_never_reads_both_new(cluster):
     run_all(cluster, 'lb')
 

@@ -11,6 +11,7 @@
  * What is possible under which memory model is not known here: tests/e2e/litmus.py works it out.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,8 @@
 #define STEPS_MAX 4u
 #define VARIABLES_MAX 4u
 #define OUTCOMES_MAX 512u
+/* How often an awaiting load looks. */
+#define LOOKS 100000u
 #define BARRIER_MS 60000
 /* Values of a batch are 4 * batch + 1 and + 2. */
 #define VALUES 4u
@@ -32,6 +35,7 @@ enum mode { MODE_SC, MODE_RELAXED, MODE_PLAIN };
 
 struct step {
     bool is_store;
+    bool is_awaited; /* a load that looks again for a while until the variable is written */
     unsigned variable;
     uint64_t value; /* of a store: 1 or 2 */
 };
@@ -70,8 +74,9 @@ struct runner {
 };
 
 /*
- * Roles are separated by '/', accesses by ','; Wx1 stores 1 in x, Rx loads it; variables are x, y,
- * z, w. What follows '=' are the variables whose last value counts.
+ * Roles are separated by '/', accesses by ','; Wx1 stores 1 in x, Rx loads it, Lx too, after it has
+ * waited a while for a store; variables are x, y, z, w. What follows '=' are
+ * the variables whose last value counts.
  */
 static int parse_shape(struct litmus *litmus, const char *text)
 {
@@ -86,7 +91,7 @@ static int parse_shape(struct litmus *litmus, const char *text)
             if (litmus->roles_count > ROLES_MAX) {
                 return DSM_EINVAL;
             }
-        } else if (*text == 'W' || *text == 'R') {
+        } else if (strchr("WRL", *text)) {
             struct step *step = &role->steps[role->count++];
 
             place = text[1] ? strchr("xyzw", text[1]) : NULL;
@@ -94,6 +99,7 @@ static int parse_shape(struct litmus *litmus, const char *text)
                 return DSM_EINVAL;
             }
             step->is_store = *text == 'W';
+            step->is_awaited = *text == 'L';
             step->variable = (unsigned)(place - strchr("xyzw", 'x'));
             text++;
             if (step->is_store) {
@@ -160,6 +166,20 @@ static unsigned meaning(uint64_t value, uint64_t batch)
     return IMPOSSIBLE;
 }
 
+/* A load that finds what it waits for, or what there is after so many looks. */
+static uint64_t await(const struct litmus *litmus, void *word, uint64_t batch)
+{
+    uint64_t value = load(litmus->mode, word);
+
+    for (unsigned look = 0; look < LOOKS && meaning(value, batch) == 0; look++) {
+        if (look % 1024 == 1023) {
+            sched_yield();
+        }
+        value = load(litmus->mode, word);
+    }
+    return value;
+}
+
 /* The accesses of a role to one instance; returns what it saw, two bits for each load. */
 static unsigned do_role(const struct litmus *litmus, const struct role *role, uint64_t batch,
                         uint64_t instance)
@@ -174,7 +194,8 @@ static unsigned do_role(const struct litmus *litmus, const struct role *role, ui
         if (step->is_store) {
             store(litmus->mode, word, VALUES * batch + step->value);
         } else {
-            seen[loads++] = load(litmus->mode, word);
+            seen[loads++] =
+                step->is_awaited ? await(litmus, word, batch) : load(litmus->mode, word);
         }
     }
     for (unsigned i = 0; i < loads; i++) {
@@ -218,8 +239,9 @@ static unsigned read_finals(const struct litmus *litmus, uint64_t batch, uint64_
 }
 
 /*
- * Before a batch each role takes copies of some of what it will use, by chance: so its accesses
- * meet pages that are absent, read and written here, and others' copies that must first go away.
+ * Before a batch each role takes copies of what it will use, of some or, now and then, of all: so
+ * its accesses meet pages that are absent, read and written here, and others' copies that must
+ * first go away.
  */
 static void take_copies(const struct litmus *litmus, unsigned role, uint64_t batch)
 {
@@ -227,7 +249,7 @@ static void take_copies(const struct litmus *litmus, unsigned role, uint64_t bat
         uint64_t chance = pattern(litmus->seed + 977 * role, batch * litmus->batch + i);
 
         for (unsigned variable = 0; variable < litmus->variables_count; variable++) {
-            if (chance >> variable & 1) {
+            if (batch % 4 == 0 || chance >> variable & 1) {
                 (void)load(MODE_PLAIN, at(litmus, variable, i));
             }
         }
@@ -309,8 +331,7 @@ static int parse_places(struct tool *tool, const struct words *words, unsigned f
 
         if (sscanf(word_text(words, first + i), "%u:%llu:%llu", &map, &offset, &stride) != 3 ||
             map >= SLOTS || !tool->maps[map].memory ||
-            offset + stride * (litmus->batch - 1) + sizeof(uint64_t) >
-                tool->maps[map].len_bytes) {
+            offset + stride * (litmus->batch - 1) + sizeof(uint64_t) > tool->maps[map].len_bytes) {
             return DSM_EINVAL;
         }
         litmus->places[i] = (struct place){tool->maps[map].memory + offset, stride};
