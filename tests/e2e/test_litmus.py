@@ -50,8 +50,11 @@ def test_message_passing_never_sees_flag_without_data(cluster):
 
 
 def test_messages_that_are_waited_for_are_whole(cluster):
-    run_all(cluster, 'mp+wait')
-    run_all(cluster, 'wrc+wait')
+    for number, shape in enumerate(('mp+wait', 'wrc+wait', 'iriw+wait')):
+        for placement in ('own pages', 'own regions'):
+            cast = CASTS[SHAPES[shape].count('/') + 1][number]
+            Race(cluster, shape, placement, rounds=cluster.scaled(ROUNDS),
+                 programs=cast).run().check()
 
 
 def test_load_buffering_never_reads_both_new(cluster):
