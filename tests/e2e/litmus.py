@@ -10,7 +10,7 @@ import collections
 import time
 
 from cluster import same, true
-from programs import moves
+from programs import moves, open_made
 
 PAGE = 4096
 SHAPES = {
@@ -139,15 +139,17 @@ class Race:
         """Regions homed at different hosts: made by programs of c and a; results, barrier: b."""
         names = [self.cluster.name('litmus') for _ in range(self.placement.regions + 1)]
         self.makers = [self.cluster.hosts[number].tool() for number in (2, 0, 1)]
+        lengths = []
         for slot, name in enumerate(names):
             is_results = slot == self.placement.regions
             length = 2 * self.roles * self.rounds if is_results else self.placement.pages * PAGE
+            lengths.append(length)
             options = '' if is_results else f'{self.placement.page_size} {self.placement.home}'
             self.makers[slot].open(name, length, options=options)
         for host, _ in self.programs:
             tool = self.cluster.hosts[host].tool()
             for slot, name in enumerate(names):
-                tool.open(name, flags='w', slot=slot)
+                open_made(tool, name, lengths[slot], slot)
             self.tools.append(tool)
 
     def start(self):
@@ -212,7 +214,7 @@ def exclude(cluster, kind, parties, entries, spread=PAGE, programs=None, watch=N
     cluster.a.tool().open(name, size, options='4096 0')
     programs = programs or [(host, ''.join(str(who) for who in range(host, parties, 3)))
                             for host in range(min(parties, 3))]
-    tools = [cluster.hosts[host].tool().open(name, flags='w') for host, _ in programs]
+    tools = [open_made(cluster.hosts[host].tool(), name, size) for host, _ in programs]
     for tool, (_, who) in zip(tools, programs):
         tool.send(f'exclude {kind} {who} {parties} {entries} {spread} 0 0')
     if watch:

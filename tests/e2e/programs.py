@@ -6,13 +6,33 @@ import struct
 import subprocess
 import time
 
-from cluster import ENVIRONMENT, same, true
-from network import Failure, start
+from cluster import ENVIRONMENT, ToolError, same, true
+from network import Failure, start, wait_for
 
 PAGE = 4096
 HEADER = struct.Struct('=8sII')  # tests/e2e/dump.h
 OP = struct.Struct('=IIQQ')
 READS, WRITES = 1, 2
+
+
+def open_made(tool, name, size, slot=0):
+    """Open and map what a program of another host has made. An agent decides that there is no such
+    name by the records that it has: while links are disturbed the newest ones may still be on the
+    way, so this looks again until they have come."""
+    def opened():
+        try:
+            tool.do(f'open {slot} {name} w 0600')
+            return True
+        except ToolError as error:
+            if error.name != 'DSM_ENOENT':
+                raise
+            return False
+
+    wait_for(opened, f'{tool.host.name}: {name} is known')
+    wait_for(lambda: int(tool.do(f'stat {slot}').split()[0]) == size,
+             f'{tool.host.name}: the size of {name} is known')
+    tool.do(f'map {slot} {slot} 0 {size} w')
+    return tool
 
 
 def answers(tools, watch=None, seconds=120):
@@ -52,7 +72,7 @@ class Recording:
         tools = self.cluster.tools()
         for tool in tools:
             for slot, name in enumerate(names):
-                tool.open(name, flags='w', slot=slot)
+                open_made(tool, name, self.pages * PAGE, slot)
         before, begin = moves(tools), time.monotonic()
         for number, tool in enumerate(tools):
             tool.send(f'record {2 * number} 2 6 {self.ops} {self.seed} {self.words} {self.pages} '
@@ -124,7 +144,7 @@ class Differential:
         plain = [maker.do(f'{command} {who} {self.bytes} {plain_file}', 120)
                  for who in range(self.workers)]
         for tool in tools:
-            tool.open(name, flags='w')
+            open_made(tool, name, size)
         before, begin = moves(tools[::self.each]), time.monotonic()
         for who, tool in enumerate(tools):
             tool.send(f'{command} {who} {self.bytes} {files[who]} 0')
