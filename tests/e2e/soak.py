@@ -45,9 +45,11 @@ class Soak:
     def litmus(self, dice, seed, watch):
         shape, placement = dice.choice(sorted(SHAPES)), dice.choice(sorted(PLACEMENTS))
         roles = SHAPES[shape].count('/') + 1
-        cast = collections.defaultdict(str)
-        for role in range(roles):
-            cast[dice.choice(((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)))] += str(role)
+        cast = {}
+        while len({host for host, _ in cast}) < 2:
+            cast = collections.defaultdict(str)
+            for role in range(roles):
+                cast[dice.choice(((0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)))] += str(role)
         rounds = 400000 if 'dense' in placement else 32000
         race = Race(self.cluster, shape, placement, dice.choice(('sc', 'sc', 'relaxed', 'plain')),
                     [(host, roles) for (host, _), roles in cast.items()],
