@@ -131,6 +131,8 @@ class Tool:
 
     def close(self):
         """End the program in good order; returns its status."""
+        if self in self.host.tools:
+            self.host.tools.remove(self)
         self.process.stdin.close()
         try:
             status = self.process.wait(20)
@@ -246,18 +248,17 @@ class Host:
             tool.close()
 
     def close_tools(self):
-        for tool in self.tools:
+        for tool in list(self.tools):
             tool.process.kill()
             tool.process.wait()
             tool.close()
-        self.tools = []
 
 
 class Cluster:
     """Hosts named a, b, c, ... The first one keeps the catalog."""
 
-    def __init__(self, build, hosts=3, flags=(), flags_of=None, start_all=True):
-        self.build = build
+    def __init__(self, build, hosts=3, flags=(), flags_of=None, start_all=True, scale=1.0):
+        self.build, self.scale = build, scale
         self.directory = tempfile.mkdtemp(prefix='dsm-e2e-')
         os.chmod(self.directory, 0o755)
         self.flags, self.flags_of = list(flags), flags_of or {}
@@ -310,6 +311,10 @@ class Cluster:
         """A name that no other test uses."""
         self.count_names += 1
         return f'/{word}-{self.count_names}'
+
+    def scaled(self, count):
+        """How often to do what would be done so often at scale 1."""
+        return max(1, int(count * self.scale))
 
     def tools(self, each=1):
         """Programs on each host."""

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the end-to-end tests: real agents on hosts of their own (network namespaces), real programs.
 
-    tests/e2e/run.py [--build DIR] [--only PATTERN] [--list] [--json FILE]
+    tests/e2e/run.py [--build DIR] [--only PATTERN] [--scale N] [--list] [--json FILE]
 
 One line per test, then `N passed, N failed`. Takes root, for namespaces and for programs of
 several users. Each test is a function `test_situation_outcome` of a module `test_*.py`; its
 parameter says what it needs: `cluster` (three hosts that all such tests share) or `fresh` (makes
-a cluster of its own).
+a cluster of its own). Random tests do N times as many rounds; N is also $DSM_E2E_SCALE, and without
+either 1, or 1/4 where the build has a sanitizer. For hours of them there is soak.py.
 """
 
 import argparse
@@ -30,18 +31,18 @@ import cluster as clusters  # noqa: E402  (beside this file)
 class Runner:
     """Runs tests; holds the cluster that they share."""
 
-    def __init__(self, build):
-        self.build = build
+    def __init__(self, build, scale=1.0):
+        self.build, self.scale = build, scale
         self.shared = None
         self.made = []
 
     def get_shared(self):
         if self.shared is None:
-            self.shared = clusters.Cluster(self.build)
+            self.shared = clusters.Cluster(self.build, scale=self.scale)
         return self.shared
 
     def make_fresh(self, **options):
-        made = clusters.Cluster(self.build, **options)
+        made = clusters.Cluster(self.build, scale=self.scale, **options)
         self.made.append(made)
         return made
 
@@ -95,6 +96,18 @@ class Runner:
         return wrong
 
 
+def default_scale(build):
+    """Programs with a sanitizer in them take a multiple of the time."""
+    if 'DSM_E2E_SCALE' in os.environ:
+        return float(os.environ['DSM_E2E_SCALE'])
+    try:
+        with open(build + '/meson-info/intro-buildoptions.json', encoding='utf-8') as file:
+            values = {option['name']: option['value'] for option in json.load(file)}
+    except OSError:
+        return 1.0
+    return 1.0 if values.get('b_sanitize', 'none') in ('none', '', []) else 0.25
+
+
 def find_tests(pattern):
     for path in sorted(glob.glob(HERE + '/test_*.py')):
         module = importlib.import_module(os.path.splitext(os.path.basename(path))[0])
@@ -132,6 +145,7 @@ def main():
     parser.add_argument('--build', default=os.path.join(os.path.dirname(os.path.dirname(HERE)),
                                                         'build'))
     parser.add_argument('--only', default='', help='tests whose name holds this')
+    parser.add_argument('--scale', type=float, help='how many rounds random tests do')
     parser.add_argument('--list', action='store_true', help='print the names')
     parser.add_argument('--json', help='write the results to this file')
     options = parser.parse_args()
@@ -144,7 +158,8 @@ def main():
         return 1
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    results = run_all(Runner(os.path.abspath(options.build)), tests)
+    build = os.path.abspath(options.build)
+    results = run_all(Runner(build, options.scale or default_scale(build)), tests)
     failed = sum(not result['passed'] for result in results)
     if options.json:
         with open(options.json, 'w', encoding='utf-8') as file:

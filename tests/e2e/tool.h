@@ -14,7 +14,7 @@
 #include "dsm.h"
 
 #define SLOTS 128
-#define WORDS_MAX 12
+#define WORDS_MAX 16
 #define ANSWER_BYTES (64u << 10)
 
 /** A region's mapping. */
@@ -49,6 +49,9 @@ extern const struct command region_commands[];
 extern const struct command memory_commands[];
 extern const struct command sync_commands[];
 extern const struct command litmus_commands[];
+extern const struct command exclusion_commands[];
+extern const struct command history_commands[];
+extern const struct command program_commands[];
 
 /** A word as text, as a number (base 10, 8 or 16 as in C). */
 const char *word_text(const struct words *words, unsigned index);
