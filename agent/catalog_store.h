@@ -60,7 +60,7 @@ int catalog_store_propose(struct catalog_store *store, uint32_t node, uint64_t r
  * at most.
  *
  * @number  of the node, written on success
- * @changes as for catalog_store_propose()
+ * @changes as for catalog_store_propose(); the node's record comes last
  *
  * Errors: DSM_EINVAL the name or the incarnation is empty, or the address is too long
  *         DSM_EDOWN  this incarnation was declared dead
@@ -96,7 +96,7 @@ uint64_t catalog_store_revision(const struct catalog_store *store);
  *         DSM_ESYS, DSM_ENOMEM
  */
 int catalog_store_list(struct catalog_store *store, uint64_t after, struct record_list *list);
-/** Deletions that are remembered. */
+/** Deletions that are remembered; 0 also when they cannot be counted (logged). */
 uint64_t catalog_store_count_deleted(struct catalog_store *store);
 /** Forget all of them but the newest `keep`. Errors: DSM_ESYS. */
 int catalog_store_trim(struct catalog_store *store, uint64_t keep);
