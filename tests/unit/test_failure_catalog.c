@@ -5,7 +5,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -241,7 +240,5 @@ int main(void)
         cmocka_unit_test(test_power_lost_while_the_log_is_moved_loses_nothing_answered),
         cmocka_unit_test(test_failed_sync_and_then_no_power_loses_nothing_answered),
     };
-    if (getenv("ONLY"))
-        cmocka_set_test_filter(getenv("ONLY"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -135,6 +135,7 @@ static void test_member_of_before_the_restart_is_waited_for(void **state)
     node_host_close(&cluster.a);
     node_host_close(&cluster.b);
     failing()->members = UINT32_MAX;
+    cluster.a.host.config.lease_ms = 200;
     cluster_restart_keeper(&cluster, 12);
     failing()->members = 0;
     assert_true(node_host_find(&cluster.a, RECORD_NODE, "b")->alive);
