@@ -13,7 +13,7 @@
 #include "tests/failure/catalog_story.h"
 #include "tests/failure/failure_vfs.h"
 
-#define SEEDS 3
+#define SEEDS 2
 
 /** Whatever failed, it was said of which file and why, and who asked got an error of ours. */
 static void check_said(const struct story *story, int error)

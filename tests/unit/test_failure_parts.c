@@ -101,6 +101,8 @@ static void test_connection_without_memory_is_closed_and_the_next_accepted(void 
     host_close(&b);
     host_close(&a);
     stage_close(&stage);
+    tls_context_free(a.tls);
+    tls_context_free(b.tls);
 }
 
 /* A member whose record cannot be read again has joined all the same, and everybody hears of it. */

@@ -43,12 +43,13 @@ static void step_or_again(struct story *story, int expected)
     }
 }
 
-static void fail_each(uint32_t kinds, int expected)
+static void fail_each(uint32_t kinds, int expected, uint32_t stride)
 {
     struct story story;
     story_open(&story);
     FAILURE_LOOP(loop, kinds)
     {
+        loop.stride = stride;
         story_restart(&story);
         failure_loop_arm(&loop);
         while (story.at < story.count_steps) {
@@ -66,24 +67,24 @@ static void fail_each(uint32_t kinds, int expected)
 static void test_step_without_memory_is_undone_and_can_be_done_again(void **state)
 {
     (void)state;
-    fail_each(FAILURE_MEMORY, DSM_ENOMEM);
+    fail_each(FAILURE_MEMORY, DSM_ENOMEM, 7);
 }
 
 static void test_step_whose_system_calls_fail_is_undone_and_can_be_done_again(void **state)
 {
     (void)state;
-    fail_each(FAILURE_DESCRIPTOR, DSM_ESYS);
-    fail_each(FAILURE_TRANSFER, DSM_ESYS);
-    fail_each(FAILURE_SPACE, DSM_ESYS);
-    fail_each(FAILURE_SYNC, DSM_ESYS);
+    fail_each(FAILURE_DESCRIPTOR, DSM_ESYS, 0);
+    fail_each(FAILURE_TRANSFER, DSM_ESYS, 0);
+    fail_each(FAILURE_SPACE, DSM_ESYS, 0);
+    fail_each(FAILURE_SYNC, DSM_ESYS, 0);
 }
 
 /** What SQLite has to go on with is as good as none: the step is done as if nothing had been. */
 static void test_call_that_is_cut_short_is_made_again(void **state)
 {
     (void)state;
-    fail_each(FAILURE_SHORT, DSM_ESYS);
-    fail_each(FAILURE_INTERRUPT, DSM_ESYS);
+    fail_each(FAILURE_SHORT, DSM_ESYS, 0);
+    fail_each(FAILURE_INTERRUPT, DSM_ESYS, 0);
 }
 
 int main(void)
