@@ -8,6 +8,15 @@
  * record of this very incarnation, which comes after all older records, opens the socket for
  * programs: only then does the agent know every name that it may be asked for, and says so
  * (READY=1).
+ *
+ * Without memory, descriptors or room: what was asked for alone is refused, with DSM_ENOMEM or
+ * DSM_ESYS, whose sentence says for what there was none: a call, a report, a program's session, a
+ * connection (both sides make a new one), a change of the catalog. Where going on would lose what
+ * was promised the agent ends with exit status 1 and a line `agent ends error=` (agent_fail: the
+ * core's records, pages that must be kept) or `the agent stops rather than serve wrong bytes`
+ * (frames_give_up: a page that cannot be stored or dropped; it aborts, since no byte may be served
+ * after it). libuv aborts when its own table of descriptors cannot grow; the line before says so.
+ * To the others each of these is a node that died.
  */
 #ifndef DSM_AGENT_AGENT_H
 #define DSM_AGENT_AGENT_H

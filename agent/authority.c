@@ -18,6 +18,7 @@
 #include "agent/authority_files.h"
 #include "agent/config.h"
 #include "dsm.h"
+#include "net/tls.h"
 
 #define CLOCK_SKEW_S 3600
 #define DAY_S 86400
@@ -302,7 +303,6 @@ static void describe(X509 *authority, const struct identity *node, struct author
                                   report->name, sizeof(report->name)) < 0) {
         report->name[0] = '\0';
     }
-    ERR_clear_error();
 }
 
 int authority_examine(const char *ca, const char *certificate, const char *key,
@@ -324,7 +324,13 @@ int authority_examine(const char *ca, const char *certificate, const char *key,
     if (result == 0) {
         memset(report, 0, sizeof(*report));
         report->key_mode = status.st_mode & 07777;
+        ERR_clear_error();
         describe(authority, &node, report);
+        /* What was not checked for want of memory is not to look bad. */
+        if (openssl_lacked_memory()) {
+            result =
+                authority_fail(error, DSM_ENOMEM, "%.900s: no memory to check it", certificate);
+        }
     }
     identity_close(&node);
     X509_free(authority);

@@ -7,12 +7,14 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "dsm.h"
+#include "net/tls.h"
 
 int authority_fail(char *error, int code, const char *format, ...)
 {
@@ -52,6 +54,19 @@ int authority_check_absent(const char *directory, const char *name, char *error)
     return result;
 }
 
+/** Bring the names in the directory to the disk. */
+static bool sync_directory(const char *directory)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool is_good = fd >= 0 && fsync(fd) == 0;
+    int number = errno;
+    if (fd >= 0) {
+        close(fd);
+    }
+    errno = number;
+    return is_good;
+}
+
 /** Write a new file and bring it to the disk; nothing is left on error. */
 static int write_file(const char *directory, const char *name, mode_t mode, BIO *bio, char *error)
 {
@@ -78,7 +93,14 @@ static int write_file(const char *directory, const char *name, mode_t mode, BIO 
     /* fchmod: the umask may have taken bits from a certificate that others are to read. */
     bool is_good = written == len && fchmod(fd, mode) == 0 && fsync(fd) == 0;
     int number = errno;
-    is_good = close(fd) == 0 && is_good;
+    if (close(fd) != 0 && is_good) {
+        is_good = false;
+        number = errno;
+    }
+    if (is_good && !sync_directory(directory)) {
+        is_good = false;
+        number = errno;
+    }
     if (!is_good) {
         unlink(path);
         return authority_fail(error, DSM_ESYS, "%.900s: cannot be written: %s", path,
@@ -125,10 +147,15 @@ void authority_remove_file(const char *directory, const char *name)
 
 static BIO *open_bio(const char *path, char *error, int *result)
 {
+    errno = 0;
+    ERR_clear_error();
     BIO *bio = BIO_new_file(path, "re");
     if (!bio) {
+        /* BIO_new_file() may have had no memory for itself, and then errno is what it was. */
+        bool lacked = openssl_lacked_memory() || errno == ENOMEM;
         *result =
-            authority_fail(error, DSM_ECERT, "%.900s: cannot be read: %s", path, strerror(errno));
+            authority_fail(error, lacked ? DSM_ENOMEM : DSM_ECERT, "%.900s: cannot be read: %s",
+                           path, strerror(lacked ? ENOMEM : errno));
     }
     return bio;
 }
@@ -142,6 +169,9 @@ int authority_read_certificate(const char *path, X509 **certificate, char *error
     }
     X509 *read = PEM_read_bio_X509(bio, NULL, NULL, NULL);
     BIO_free(bio);
+    if (!read && openssl_lacked_memory()) {
+        return authority_fail(error, DSM_ENOMEM, "%.900s: no memory to read it", path);
+    }
     if (!read) {
         return authority_fail(error, DSM_ECERT, "%.900s: holds no certificate in PEM form", path);
     }
@@ -165,6 +195,9 @@ int authority_read_key(const char *path, EVP_PKEY **key, char *error)
     }
     EVP_PKEY *read = PEM_read_bio_PrivateKey(bio, NULL, refuse_pass_phrase, NULL);
     BIO_free(bio);
+    if (!read && openssl_lacked_memory()) {
+        return authority_fail(error, DSM_ENOMEM, "%.900s: no memory to read it", path);
+    }
     if (!read) {
         return authority_fail(error, DSM_ECERT,
                               "%.900s: holds no private key in PEM form without a pass "

@@ -31,7 +31,9 @@ int authority_write_key(const char *directory, const char *name, EVP_PKEY *key, 
 /** Take back what was written, as far as that is possible. */
 void authority_remove_file(const char *directory, const char *name);
 
-/** Read a PEM file, DSM_ECERT otherwise; what is returned is freed by X509_free(), EVP_PKEY_free().
+/**
+ * Read a PEM file; what is returned is freed by X509_free(), EVP_PKEY_free(). DSM_ECERT otherwise,
+ * or DSM_ENOMEM where OpenSSL tells so.
  */
 int authority_read_certificate(const char *path, X509 **certificate, char *error);
 int authority_read_key(const char *path, EVP_PKEY **key, char *error);

@@ -200,15 +200,17 @@ static void keeper_on_peer(struct catalog *catalog, struct peer *peer, bool is_u
 /* What this agent asks. */
 
 /** All members but this node have a lease from now on: they are to come back after our restart. */
-static void await_members(struct keeper *keeper)
+static void await_members(struct keeper *keeper, const struct record_list *all)
 {
-    struct record record;
-    for (uint32_t node = 0; node < NODES_MAX; node++) {
-        if (node != keeper->self && catalog_store_find_member(keeper->store, node, &record) == 0 &&
-            record.alive) {
-            seat_take(&keeper->seats[node], &record);
-            keeper->seats[node].deadline_ms = uv_now(keeper->loop) + keeper->config->lease_ms;
+    for (uint32_t i = 0; i < all->count; i++) {
+        const struct record *record = &all->records[i];
+        uint32_t node = record->id.slot;
+        if (record->kind != RECORD_NODE || node >= NODES_MAX || !record->alive) {
+            continue;
         }
+        seat_take(&keeper->seats[node], record);
+        keeper->seats[node].deadline_ms =
+            node == keeper->self ? UINT64_MAX : uv_now(keeper->loop) + keeper->config->lease_ms;
     }
     seats_schedule(keeper);
 }
@@ -217,7 +219,6 @@ static int keeper_join(struct catalog *catalog, const char *name, uint32_t incar
                        const char *address)
 {
     struct keeper *keeper = keeper_of(catalog);
-    struct record record;
     uint32_t node = NODE_NONE;
     struct delivery *delivery = delivery_new(DELIVERY_REFUSED);
     if (delivery == NULL) {
@@ -232,15 +233,10 @@ static int keeper_join(struct catalog *catalog, const char *name, uint32_t incar
         delivery->error = catalog_store_list(keeper->store, 0, &delivery->changes);
     }
     if (delivery->error == 0) {
-        delivery->error = catalog_store_find_member(keeper->store, node, &record);
-    }
-    if (delivery->error == 0) {
         delivery->kind = DELIVERY_JOINED;
         delivery->node = node;
         keeper->self = node;
-        seat_take(&keeper->seats[node], &record);
-        keeper->seats[node].deadline_ms = UINT64_MAX;
-        await_members(keeper);
+        await_members(keeper, &delivery->changes);
     } else {
         delivery->changes.count = 0;
     }

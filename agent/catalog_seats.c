@@ -138,7 +138,10 @@ static void admit(struct keeper *keeper, struct peer *peer, uint64_t request)
         error = catalog_store_join(keeper->store, peer_name(peer), peer_incarnation(peer),
                                    peer_address(peer), &delivery->changes, &node);
     }
-    if (error == 0) {
+    if (error == 0 && delivery->changes.count > 0) {
+        /* Not read again: if that failed, nobody would ever be told of what is stored by now. */
+        record = delivery->changes.records[delivery->changes.count - 1];
+    } else if (error == 0) {
         error = catalog_store_find_member(keeper->store, node, &record);
     }
     if (error != 0) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/catalog_store.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +18,7 @@ int catalog_store_open(const char *path, uint64_t region_bytes_max, struct catal
 {
     struct catalog_store *made = calloc(1, sizeof(*made));
     if (made == NULL) {
-        text[0] = 0;
+        snprintf(text, TEXT_BYTES_MAX, "no memory to open the catalog %s", path);
         return DSM_ENOMEM;
     }
     made->region_bytes_max = region_bytes_max;

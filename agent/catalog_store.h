@@ -5,7 +5,8 @@
  *
  * Invariants
  *   C1 one call is one transaction: all of its changes are on disk when it returns 0, none
- * otherwise C2 each changed record gets a revision of its own, newer than every revision before C3
+ * otherwise; but of the last call, if its changes could not be synced, a loss of power or of this
+ * process before the next success may bring all of them back C2 each changed record gets a revision of its own, newer than every revision before C3
  * a name is held by at most one object of its kind that is not unlinked C4 (slot, generation) never
  * comes back: the generation is the revision of the creation C5 a bit in readers or writers is that
  * of a node that was alive at that revision, and writers is a part of readers C6 an unlinked object
@@ -60,7 +61,7 @@ int catalog_store_propose(struct catalog_store *store, uint32_t node, uint64_t r
  * at most.
  *
  * @number  of the node, written on success
- * @changes as for catalog_store_propose()
+ * @changes as for catalog_store_propose(); the node's record comes last
  *
  * Errors: DSM_EINVAL the name or the incarnation is empty, or the address is too long
  *         DSM_EDOWN  this incarnation was declared dead
@@ -96,7 +97,7 @@ uint64_t catalog_store_revision(const struct catalog_store *store);
  *         DSM_ESYS, DSM_ENOMEM
  */
 int catalog_store_list(struct catalog_store *store, uint64_t after, struct record_list *list);
-/** Deletions that are remembered. */
+/** Deletions that are remembered; 0 also when they cannot be counted (logged). */
 uint64_t catalog_store_count_deleted(struct catalog_store *store);
 /** Forget all of them but the newest `keep`. Errors: DSM_ESYS. */
 int catalog_store_trim(struct catalog_store *store, uint64_t keep);

@@ -277,27 +277,33 @@ int catalog_table_list(struct catalog_table *table, uint64_t after, struct recor
     return error;
 }
 
-/** The number in the first column of the first row, `otherwise` when there is none. */
-static uint64_t statement_number(sqlite3_stmt *statement, uint64_t otherwise)
+/** The number in the first column of the first row, 0 when there is none. */
+static int statement_number(struct catalog_table *table, sqlite3_stmt *statement, const char *what,
+                            uint64_t *number)
 {
-    uint64_t number =
-        sqlite3_step(statement) == SQLITE_ROW ? table_number(statement, 0) : otherwise;
+    int rc = sqlite3_step(statement);
+    int error = rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : table_error(table, what);
+    *number = rc == SQLITE_ROW ? table_number(statement, 0) : 0;
     sqlite3_reset(statement);
-    return number;
+    return error;
 }
 
 uint64_t catalog_table_count_deleted(struct catalog_table *table)
 {
-    return statement_number(table_statement(table, STATEMENT_DELETED_COUNT), 0);
+    uint64_t count;
+    statement_number(table, table_statement(table, STATEMENT_DELETED_COUNT), "count its deletions",
+                     &count);
+    return count;
 }
 
 int catalog_table_trim(struct catalog_table *table, uint64_t keep)
 {
     sqlite3_stmt *last = table_statement(table, STATEMENT_DELETED_LAST);
+    uint64_t up_to;
     bind_number(last, 1, keep);
-    uint64_t up_to = statement_number(last, 0);
-    if (up_to == 0) {
-        return 0;
+    int error = statement_number(table, last, "look for old deletions", &up_to);
+    if (error != 0 || up_to == 0) {
+        return error;
     }
     sqlite3_stmt *trim = table_statement(table, STATEMENT_DELETED_TRIM);
     bind_number(trim, 1, up_to);

@@ -79,7 +79,7 @@ int catalog_table_put(struct catalog_table *table, const struct record *record);
  */
 int catalog_table_list(struct catalog_table *table, uint64_t after, struct record_list *list);
 
-/** Deletions that are remembered. */
+/** Deletions that are remembered; 0 also when they cannot be counted (logged). */
 uint64_t catalog_table_count_deleted(struct catalog_table *table);
 /** Forget all of them but the newest `keep`. Errors: DSM_ESYS (logged). */
 int catalog_table_trim(struct catalog_table *table, uint64_t keep);

@@ -42,9 +42,11 @@ static int open_failed(sqlite3 *db, const char *path, const char *doing, char *t
         return DSM_EBUSY;
     }
     if (code == SQLITE_NOTADB || code == SQLITE_CORRUPT) {
+        /* SQLite calls a file malformed, too, of which the disk cannot read a page. */
         snprintf(text, TEXT_BYTES_MAX,
-                 "the catalog %s is damaged (%s): restore a copy of it, or move it away to start "
-                 "with an empty one",
+                 "the catalog %s is damaged or cannot be read (%s): look for errors of the disk in "
+                 "the kernel's log; restore a copy of it, or move it away to start with an empty "
+                 "one",
                  path, sqlite3_errmsg(db));
         return DSM_ESYS;
     }
@@ -67,6 +69,15 @@ static int single_int(sqlite3 *db, const char *sql, int *value)
     return rc;
 }
 
+/** Was a page not to be read, rather than wrong? The check tells SQLite's code for it in words. */
+static bool is_unread(const char *verdict)
+{
+    static const char words[] = "error code=";
+    const char *found = strstr(verdict, words);
+    long code = found != NULL ? strtol(found + strlen(words), NULL, 10) & 0xff : SQLITE_OK;
+    return code == SQLITE_IOERR || code == SQLITE_NOMEM;
+}
+
 static int check_integrity(sqlite3 *db, const char *path, char *text)
 {
     sqlite3_stmt *statement = NULL;
@@ -76,11 +87,16 @@ static int check_integrity(sqlite3 *db, const char *path, char *text)
         error = open_failed(db, path, "check", text);
     } else {
         const char *verdict = (const char *)sqlite3_column_text(statement, 0);
-        if (verdict == NULL || strcmp(verdict, "ok") != 0) {
+        if (verdict == NULL) {
+            error = open_failed(db, path, "check", text);
+        } else if (is_unread(verdict)) {
+            snprintf(text, TEXT_BYTES_MAX, "cannot read the catalog %s: %s", path, verdict);
+            error = DSM_ESYS;
+        } else if (strcmp(verdict, "ok") != 0) {
             snprintf(text, TEXT_BYTES_MAX,
                      "the catalog %s is damaged (%s): restore a copy of it, or move it away to "
                      "start with an empty one",
-                     path, verdict != NULL ? verdict : "?");
+                     path, verdict);
             error = DSM_ESYS;
         }
     }
@@ -128,7 +144,13 @@ static int prepare_statements(struct catalog_table *table, const char *path, cha
         }
     }
     sqlite3_stmt *meta = table_statement(table, STATEMENT_META_GET);
-    if (sqlite3_step(meta) != SQLITE_ROW) {
+    int rc = sqlite3_step(meta);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        int error = open_failed(table->db, path, "read", text);
+        sqlite3_reset(meta);
+        return error;
+    }
+    if (rc == SQLITE_DONE) {
         sqlite3_reset(meta);
         snprintf(text, TEXT_BYTES_MAX, "the catalog %s is damaged: its counters are missing", path);
         return DSM_ESYS;
@@ -167,7 +189,7 @@ int catalog_table_open(const char *path, struct catalog_table **table, char *tex
 {
     struct catalog_table *made = calloc(1, sizeof(*made));
     if (made == NULL) {
-        snprintf(text, TEXT_BYTES_MAX, "out of memory");
+        snprintf(text, TEXT_BYTES_MAX, "no memory to open the catalog %s", path);
         return DSM_ENOMEM;
     }
     /* Made here and not by SQLite, for its mode: names of regions are not everybody's business. */

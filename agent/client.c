@@ -58,6 +58,15 @@ static void client_doom(struct client *client)
     shutdown(client->fd, SHUT_RDWR);
 }
 
+/* There is nothing to answer it with, and without an answer it would wait for ever. */
+static void client_starve(struct client *client)
+{
+    log_limited(&client->clients->limit, LOG_LEVEL_ERROR,
+                "clients: no memory or descriptor for a reply, disconnected client=%u",
+                id_of(client));
+    client_doom(client);
+}
+
 /* Wait for what there is to do: reading, unless too many replies wait, and writing if any does. */
 static void client_poll(struct client *client)
 {
@@ -86,10 +95,7 @@ static void client_enqueue(struct client *client, int fd)
                     id_of(client), client->credential.uid);
         client_doom(client);
     } else if (packet_queue_add(&client->queue, buffer_data(&clients->out), len_bytes, fd) != 0) {
-        log_limited(&clients->limit, LOG_LEVEL_ERROR,
-                    "clients: no memory or descriptor for a reply, disconnected client=%u",
-                    id_of(client));
-        client_doom(client);
+        client_starve(client);
     }
 }
 
@@ -105,7 +111,7 @@ void client_send(struct client *client, const struct session_reply *reply, int f
     session_reply_pack(reply, &clients->out);
     if (clients->out.failed) {
         buffer_close(&clients->out);
-        client_doom(client);
+        client_starve(client);
         return;
     }
     if (client->queue.first == NULL) {

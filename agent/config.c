@@ -29,7 +29,7 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-#define CONFIG_ROW(name, type, value, what) \
+#define CONFIG_ROW(name, type, value, what)                                                        \
     {#name, value, SETTING_##type, offsetof(struct config, name)},
     CONFIG_SETTINGS(CONFIG_ROW)
 #undef CONFIG_ROW
@@ -189,6 +189,11 @@ static int set_text(char *member, const struct setting *setting, const char *val
             snprintf(directory, sizeof(directory), "%s/", source->base);
         } else if (getcwd(directory, sizeof(directory) - 1)) {
             directory[strlen(directory)] = '/';
+        } else {
+            return config_fail(error,
+                               "%s: %s is relative to the working directory, which cannot be "
+                               "found: %s; give an absolute path",
+                               source->where, setting->key, strerror(errno));
         }
     }
     if (strlen(directory) + len >= CONFIG_TEXT_BYTES) {

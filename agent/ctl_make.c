@@ -133,7 +133,15 @@ static int make_directory(struct plan *plan, const char *directory, bool *is_mad
         return ctl_fail(plan->options, CTL_FAILED, "%.900s: the directory cannot be made: %s",
                         directory, strerror(errno));
     }
-    if (stat(directory, &status) != 0 || !S_ISDIR(status.st_mode)) {
+    if (stat(directory, &status) != 0) {
+        int number = errno;
+        if (*is_made) {
+            rmdir(directory);
+        }
+        return ctl_fail(plan->options, CTL_FAILED, "%.900s: cannot be looked at: %s", directory,
+                        strerror(number));
+    }
+    if (!S_ISDIR(status.st_mode)) {
         return ctl_fail(plan->options, CTL_FAILED, "%.900s: not a directory", directory);
     }
     return CTL_OK;
@@ -219,12 +227,16 @@ static int write_ini(const struct plan *plan)
                         strerror(number));
     }
     print_ini(plan, file);
-    bool is_good = fflush(file) == 0 && fsync(fd) == 0;
-    is_good = fclose(file) == 0 && is_good;
+    bool is_good = !ferror(file) && fflush(file) == 0 && fsync(fd) == 0;
+    int number = errno;
+    if (fclose(file) != 0 && is_good) {
+        is_good = false;
+        number = errno;
+    }
     if (!is_good) {
         unlink(path);
         return ctl_fail(plan->options, CTL_FAILED, "%.900s: cannot be written: %s", path,
-                        strerror(errno));
+                        strerror(number));
     }
     return CTL_OK;
 }

@@ -99,7 +99,7 @@ static json_t *stats_document(struct inquiry *inquiry)
             }
         }
         if (json) {
-            json_array_append_new(nodes, json);
+            report_add(&nodes, json);
         }
     }
     return json_pack("{s:o s:o}", "nodes", nodes, "incomplete",

@@ -54,7 +54,12 @@ static int take_lock(const char *path, int *lock, char *text)
         return say(text, "cannot open", name, strerror(errno));
     }
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        int number = errno;
+
         close(fd);
+        if (number != EWOULDBLOCK) {
+            return say(text, "cannot lock", name, strerror(number));
+        }
         snprintf(text, TEXT_BYTES_MAX,
                  "another agent uses the socket %s: stop it, or give this one another socket",
                  path);

@@ -2,6 +2,7 @@
 /* dsm-agent: options, configuration, exit codes. */
 #include "agent/agent.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -193,6 +194,18 @@ static int config_try(const struct config *config)
     return EXIT_OK;
 }
 
+/** libuv ends the process without a word when its table of descriptors cannot grow. */
+static void *loop_realloc(void *old, size_t len_bytes)
+{
+    void *memory = realloc(old, len_bytes);
+
+    if (memory == NULL && len_bytes > 0) {
+        log_line(LOG_LEVEL_ERROR, "no memory for the event loop, which may end the agent bytes=%zu",
+                 len_bytes);
+    }
+    return memory;
+}
+
 static int serve(const struct config *config)
 {
     struct agent *agent;
@@ -201,6 +214,7 @@ static int serve(const struct config *config)
 
     /* A peer or program that hangs up is an error of that write, not the end of the agent. */
     signal(SIGPIPE, SIG_IGN);
+    uv_replace_allocator(malloc, loop_realloc, calloc, free);
     error = agent_new(config, &agent, text);
     if (error < 0) {
         log_line(LOG_LEVEL_ERROR, "start failed error=\"%s\"", text);
@@ -228,6 +242,11 @@ int main(int argc, char **argv)
     }
     if (command.is_print) {
         config_print(&config);
+        if (fflush(stdout) != 0) {
+            fprintf(stderr, "dsm-agent: the configuration cannot be written: %s\n",
+                    strerror(errno));
+            return EXIT_FAILED;
+        }
         return EXIT_OK;
     }
     if (config_check(&config, error) < 0) {

@@ -2,7 +2,10 @@
 #include "agent/notify.h"
 
 #include <stdint.h>
+#include <string.h>
 #include <systemd/sd-daemon.h>
+
+#include "agent/log.h"
 
 static void on_time(uv_timer_t *timer)
 {
@@ -38,7 +41,13 @@ void notify_close(struct notify *notify)
 
 void notify_ready(const char *status)
 {
-    sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+    int result = sd_notifyf(0, "READY=1\nSTATUS=%s", status);
+
+    if (result < 0) {
+        log_line(LOG_LEVEL_WARNING,
+                 "systemd cannot be told that the agent is ready, and will end it error=\"%s\"",
+                 strerror(-result));
+    }
 }
 
 void notify_status(const char *status)

@@ -57,6 +57,35 @@ static void make_room(struct peers *peers)
     }
 }
 
+static void on_connection(uv_stream_t *server, int status);
+
+static void on_turned_away(uv_handle_t *handle)
+{
+    struct peers *peers = handle->data;
+    bool is_more = peers->is_more_waiting && !peers->is_freed;
+    peers->is_turning_away = false;
+    peers->is_more_waiting = false;
+    peers_handle_closed(peers);
+    if (is_more) {
+        on_connection((uv_stream_t *)&peers->listener, 0);
+    }
+}
+
+/** There is no memory for it. While one is not accepted, libuv listens for no other. */
+static void turn_away(struct peers *peers)
+{
+    if (peers->is_turning_away) {
+        peers->is_more_waiting = true;
+        return;
+    }
+    uv_tcp_init(peers->loop, &peers->turned_away);
+    peers->turned_away.data = peers;
+    peers->count_handles++;
+    peers->is_turning_away = true;
+    uv_accept((uv_stream_t *)&peers->listener, (uv_stream_t *)&peers->turned_away);
+    uv_close((uv_handle_t *)&peers->turned_away, on_turned_away);
+}
+
 static void on_connection(uv_stream_t *server, int status)
 {
     struct peers *peers = server->data;
@@ -71,6 +100,7 @@ static void on_connection(uv_stream_t *server, int status)
     struct peer *peer = peer_new(peers, NULL);
     if (peer == NULL) {
         log_limited(&peers->limit, LOG_LEVEL_WARNING, "cannot accept cause=\"out of memory\"");
+        turn_away(peers);
         return;
     }
     if (uv_accept(server, (uv_stream_t *)&peer->tcp) != 0) {

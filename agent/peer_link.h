@@ -89,6 +89,9 @@ struct peers {
     struct peers_events events;
     uv_tcp_t listener;
     uv_timer_t timer;
+    uv_tcp_t turned_away; /* a connection that is accepted only to be closed */
+    bool is_turning_away; /* that is under way ... */
+    bool is_more_waiting; /* ... and the next one waits for it */
     uint32_t
         count_handles; /* of listener, timer and connections; at 0 after free the memory goes */
     bool is_freed;

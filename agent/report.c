@@ -33,6 +33,23 @@ json_t *report_text(const char *text)
     return json;
 }
 
+void report_add(json_t **array, json_t *element)
+{
+    if (json_array_append_new(*array, element) < 0) {
+        json_decref(*array);
+        *array = NULL;
+    }
+}
+
+/** As report_add() for an object's member. */
+static void object_set(json_t **object, const char *key, json_t *value)
+{
+    if (json_object_set_new(*object, key, value) < 0) {
+        json_decref(*object);
+        *object = NULL;
+    }
+}
+
 json_t *report_node_names(const struct agent *agent, nodeset nodes)
 {
     json_t *names = json_array();
@@ -40,7 +57,7 @@ json_t *report_node_names(const struct agent *agent, nodeset nodes)
     for (uint32_t i = nodeset_first(nodes); i != NODE_NONE; i = nodeset_next(nodes, i)) {
         const char *name = agent_node_name(agent, i);
 
-        json_array_append_new(names, report_text(name));
+        report_add(&names, report_text(name));
     }
     return names;
 }
@@ -149,7 +166,7 @@ json_t *report_nodes(const struct agent *agent)
 
     while ((record = records_next(agent, &cursor)) != NULL) {
         if (record->kind == RECORD_NODE) {
-            json_array_append_new(nodes, node_json(agent, record));
+            report_add(&nodes, node_json(agent, record));
         }
     }
     return json_pack("{s:o}", "nodes", nodes);
@@ -173,8 +190,7 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
         report_node_names(agent, record->readers), "writers",
         report_node_names(agent, record->writers), "unlinked", record->unlinked);
     if (record->page_size > 0 && region_resident(agent, record->id, &bytes)) {
-        json_object_set_new(json, "resident_pages",
-                            json_integer((json_int_t)(bytes / record->page_size)));
+        object_set(&json, "resident_pages", json_integer((json_int_t)(bytes / record->page_size)));
     }
     return json;
 }
@@ -187,7 +203,7 @@ json_t *report_regions(const struct agent *agent)
 
     while ((record = records_next(agent, &cursor)) != NULL) {
         if (record->kind == RECORD_REGION || record->kind == RECORD_SEM) {
-            json_array_append_new(regions, region_json(agent, record));
+            report_add(&regions, region_json(agent, record));
         }
     }
     return json_pack("{s:o}", "regions", regions);
@@ -209,7 +225,7 @@ json_t *report_region(const struct agent *agent, const struct record *record,
     json_t *pages = json_array();
 
     for (uint32_t i = 0; i < runs->count; i++) {
-        json_array_append_new(pages, run_json(agent, &runs->list[i]));
+        report_add(&pages, run_json(agent, &runs->list[i]));
     }
     return json_pack("{s:o s:o s:o}", "region", region_json(agent, record), "pages", pages,
                      "incomplete", report_node_names(agent, silent));
@@ -246,8 +262,7 @@ json_t *report_stats(const struct agent *agent)
     struct dsm_stats stats = stats_read(agent);
     json_t *counters = json_object();
 
-#define COUNTER_JSON(name) \
-    json_object_set_new(counters, #name, json_integer((json_int_t)stats.name));
+#define COUNTER_JSON(name) object_set(&counters, #name, json_integer((json_int_t)stats.name));
     DSM_COUNTERS(COUNTER_JSON)
 #undef COUNTER_JSON
     return json_pack("{s:o s:o}", "node", report_text(agent->name), "counters", counters);

@@ -11,6 +11,11 @@
 
 /** A text that may not be UTF-8: what is not, is written as \xNN. */
 json_t *report_text(const char *text);
+/**
+ * Append to an array. Without memory (an element that is NULL, too) the array becomes NULL, and so
+ * does what is made of it: a report that lacks something is none.
+ */
+void report_add(json_t **array, json_t *element);
 /** The names of a set of nodes. */
 json_t *report_node_names(const struct agent *agent, nodeset nodes);
 /** "status": this agent. */

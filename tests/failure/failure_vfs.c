@@ -1,39 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/failure/failure_vfs.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-#define PATH_BYTES 512
-/** A disk writes each of these whole or not at all. */
-#define SECTOR_BYTES 512u
-/** A file of the tests has so many at most. */
-#define FILE_BYTES_MAX (64u << 20)
-
-enum change_kind { CHANGE_BYTES = 1, CHANGE_END, CHANGE_GONE };
-
-/** A change that is on its way to the platter: bytes at an offset, the file's end, its removal. */
-struct change {
-    struct change *next;
-    enum change_kind kind;
-    uint64_t offset;
-    size_t len_bytes;
-    uint8_t *bytes;
-};
-
-/** What the platter has of a file, and what would come to it. */
-struct disk_file {
-    struct disk_file *next;
-    char path[PATH_BYTES];
-    bool exists;
-    bool is_new; /* its first sync syncs the directory, as that of SQLite's own VFS does */
-    uint8_t *bytes;
-    size_t len_bytes, capacity;
-    struct change *first, **last;
-};
 
 /** An open file; the real one's own memory follows it. */
 struct handle {
@@ -55,185 +24,6 @@ static struct handle *handle_of(sqlite3_file *file)
 static struct disk *disk_of(sqlite3_vfs *vfs)
 {
     return (struct disk *)(void *)vfs;
-}
-
-/* The platter. */
-
-/** xorshift64*. */
-static uint32_t draw(struct disk *disk)
-{
-    disk->random ^= disk->random >> 12;
-    disk->random ^= disk->random << 25;
-    disk->random ^= disk->random >> 27;
-    return (uint32_t)((disk->random * UINT64_C(0x2545f4914f6cdd1d)) >> 32);
-}
-
-static void platter_resize(struct disk_file *file, size_t len_bytes)
-{
-    if (len_bytes > FILE_BYTES_MAX) {
-        abort();
-    }
-    if (len_bytes > file->capacity) {
-        file->capacity = len_bytes * 2;
-        file->bytes = realloc(file->bytes, file->capacity);
-    }
-    if (file->bytes == NULL && len_bytes > 0) {
-        abort();
-    }
-    if (len_bytes > file->len_bytes) {
-        memset(file->bytes + file->len_bytes, 0, len_bytes - file->len_bytes);
-    }
-    file->len_bytes = len_bytes;
-}
-
-static void platter_write(struct disk_file *file, const struct change *change, size_t from,
-                          size_t len_bytes)
-{
-    if (change->offset + from + len_bytes > file->len_bytes) {
-        platter_resize(file, change->offset + from + len_bytes);
-    }
-    memcpy(file->bytes + change->offset + from, change->bytes + from, len_bytes);
-}
-
-/** Some of the sectors reach the platter. */
-static void change_tear(struct disk *disk, struct disk_file *file, const struct change *change)
-{
-    size_t from = 0;
-    while (from < change->len_bytes) {
-        size_t part = SECTOR_BYTES - (change->offset + from) % SECTOR_BYTES;
-        part = part < change->len_bytes - from ? part : change->len_bytes - from;
-        if (draw(disk) % 2 == 0) {
-            platter_write(file, change, from, part);
-        }
-        from += part;
-    }
-}
-
-static void change_apply(struct disk_file *file, const struct change *change)
-{
-    file->exists = change->kind != CHANGE_GONE;
-    if (change->kind == CHANGE_BYTES) {
-        platter_write(file, change, 0, change->len_bytes);
-    } else {
-        platter_resize(file, change->offset);
-    }
-}
-
-static void change_remove_first(struct disk_file *file)
-{
-    struct change *change = file->first;
-    file->first = change->next;
-    if (file->first == NULL) {
-        file->last = &file->first;
-    }
-    free(change->bytes);
-    free(change);
-}
-
-/** All up to this change reaches the platter; NULL: all. */
-static void file_settle(struct disk_file *file, const struct change *last)
-{
-    bool is_over = false;
-    while (file->first != NULL && !is_over) {
-        is_over = file->first == last;
-        change_apply(file, file->first);
-        change_remove_first(file);
-    }
-}
-
-/** Removals are on the platter, with what came before them. */
-static void directory_settle(struct disk *disk)
-{
-    for (struct disk_file *file = disk->files; file != NULL; file = file->next) {
-        const struct change *gone = NULL;
-        for (const struct change *change = file->first; change != NULL; change = change->next) {
-            gone = change->kind == CHANGE_GONE ? change : gone;
-        }
-        if (gone != NULL) {
-            file_settle(file, gone);
-        }
-    }
-}
-
-/** A part of what is on its way arrives, the rest never does. */
-static void file_tear(struct disk *disk, struct disk_file *file)
-{
-    enum { NOTHING, ALL, CHANGES, SECTORS } how = draw(disk) % 4;
-    for (const struct change *change = file->first; change != NULL; change = change->next) {
-        if (how == ALL || (how == CHANGES && draw(disk) % 2 == 0)) {
-            change_apply(file, change);
-        } else if (how == SECTORS && change->kind == CHANGE_BYTES) {
-            change_tear(disk, file, change);
-            file->exists = true;
-        }
-    }
-    while (file->first != NULL) {
-        change_remove_first(file);
-    }
-}
-
-static void file_note(struct disk_file *file, enum change_kind kind, uint64_t offset,
-                      const void *bytes, size_t len_bytes)
-{
-    if (file == NULL) {
-        return;
-    }
-    struct change *change = calloc(1, sizeof(*change));
-    change->kind = kind;
-    change->offset = offset;
-    if (kind == CHANGE_BYTES) {
-        change->len_bytes = len_bytes;
-        change->bytes = malloc(len_bytes);
-        memcpy(change->bytes, bytes, len_bytes);
-    }
-    *file->last = change;
-    file->last = &change->next;
-}
-
-/** What is in the file now is on the platter. */
-static void file_load(struct disk_file *file)
-{
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    file->exists = fd >= 0;
-    if (fd >= 0) {
-        off_t end = lseek(fd, 0, SEEK_END);
-        platter_resize(file, end > 0 ? (size_t)end : 0);
-        if (pread(fd, file->bytes, file->len_bytes, 0) != (ssize_t)file->len_bytes) {
-            abort();
-        }
-        close(fd);
-    }
-}
-
-static struct disk_file *file_find(struct disk *disk, const char *path)
-{
-    for (struct disk_file *file = disk->files; file != NULL; file = file->next) {
-        if (strcmp(file->path, path) == 0) {
-            return file;
-        }
-    }
-    struct disk_file *file = calloc(1, sizeof(*file));
-    snprintf(file->path, sizeof(file->path), "%s", path);
-    file->last = &file->first;
-    file->next = disk->files;
-    disk->files = file;
-    file_load(file);
-    return file;
-}
-
-static bool file_restore(const struct disk_file *file)
-{
-    if (!file->exists) {
-        unlink(file->path);
-        return true;
-    }
-    int fd = open(file->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    bool is_whole = fd >= 0 && (file->len_bytes == 0 || write(fd, file->bytes, file->len_bytes) ==
-                                                            (ssize_t)file->len_bytes);
-    if (fd >= 0) {
-        close(fd);
-    }
-    return is_whole;
 }
 
 /* Failing. */
@@ -320,17 +110,12 @@ static int on_sync(sqlite3_file *file, int flags)
     (void)flags;
     if (!is_hit(handle->disk, DISK_SYNC)) {
         if (handle->file != NULL) {
-            handle->file->exists = true;
-            file_settle(handle->file, NULL);
-            if (handle->file->is_new) {
-                handle->file->is_new = false;
-                directory_settle(handle->disk);
-            }
+            platter_sync(&handle->disk->platter, handle->file);
         }
         return SQLITE_OK;
     }
     if (!handle->disk->is_off && !is_going_off(handle->disk) && handle->file != NULL) {
-        file_tear(handle->disk, handle->file);
+        platter_tear(&handle->disk->platter, handle->file);
     }
     return SQLITE_IOERR_FSYNC;
 }
@@ -407,7 +192,7 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int f
         return SQLITE_CANTOPEN;
     }
     handle->disk = disk;
-    handle->file = path != NULL ? file_find(disk, path) : NULL;
+    handle->file = path != NULL ? platter_find(&disk->platter, path) : NULL;
     int rc = disk->real->xOpen(disk->real, path, real_of(file), flags, flags_out);
     if (rc == SQLITE_OK) {
         handle->base.pMethods = &methods;
@@ -423,7 +208,7 @@ static int on_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *file, int f
 static int on_delete(sqlite3_vfs *vfs, const char *path, int is_synced)
 {
     struct disk *disk = disk_of(vfs);
-    struct disk_file *file = file_find(disk, path);
+    struct disk_file *file = platter_find(&disk->platter, path);
     if (is_hit(disk, DISK_DELETE)) {
         if (is_going_off(disk)) {
             file_note(file, CHANGE_GONE, 0, NULL, 0);
@@ -435,7 +220,7 @@ static int on_delete(sqlite3_vfs *vfs, const char *path, int is_synced)
         file_note(file, CHANGE_GONE, 0, NULL, 0);
     }
     if (rc == SQLITE_OK && is_synced) {
-        directory_settle(disk);
+        platter_sync_directory(&disk->platter);
     }
     return rc;
 }
@@ -451,7 +236,8 @@ static int on_access(sqlite3_vfs *vfs, const char *path, int flags, int *is_ther
 
 void disk_open(struct disk *disk, uint64_t seed)
 {
-    *disk = (struct disk){.real = sqlite3_vfs_find("unix"), .seed = seed, .random = seed * 2 + 1};
+    *disk = (struct disk){.real = sqlite3_vfs_find("unix"), .seed = seed};
+    platter_init(&disk->platter, seed);
     if (disk->real == NULL) {
         abort();
     }
@@ -463,22 +249,13 @@ void disk_open(struct disk *disk, uint64_t seed)
     disk->base.xOpen = on_open;
     disk->base.xDelete = on_delete;
     disk->base.xAccess = on_access;
-    for (int i = 0; i < 8; i++) {
-        draw(disk);
-    }
     sqlite3_vfs_register(&disk->base, 1);
 }
 
 void disk_close(struct disk *disk)
 {
     sqlite3_vfs_unregister(&disk->base);
-    while (disk->files != NULL) {
-        struct disk_file *file = disk->files;
-        disk->files = file->next;
-        file_settle(file, NULL);
-        free(file->bytes);
-        free(file);
-    }
+    platter_close(&disk->platter);
 }
 
 void disk_arm(struct disk *disk, uint32_t calls, enum disk_fault fault, uint32_t n)
@@ -503,11 +280,7 @@ void disk_power_off(struct disk *disk)
 
 bool disk_power_on(struct disk *disk)
 {
-    bool is_whole = true;
-    for (struct disk_file *file = disk->files; file != NULL; file = file->next) {
-        file_tear(disk, file);
-        is_whole = file_restore(file) && is_whole;
-    }
+    bool is_whole = platter_restore(&disk->platter);
     disk->is_off = false;
     disk->fault = 0;
     return is_whole;

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "tests/failure/platter.h"
+
 /** Calls that may fail. */
 enum disk_call {
     DISK_READ = 1 << 0,
@@ -25,7 +27,7 @@ enum disk_call {
     DISK_SYNC = 1 << 3,
     DISK_OPEN = 1 << 4,
     DISK_DELETE = 1 << 5,
-    DISK_OTHER = 1 << 6, /* size, lock, access, shared memory */
+    DISK_OTHER = 1 << 6, /* size, lock, access */
     DISK_CHANGE = DISK_WRITE | DISK_TRUNCATE | DISK_SYNC | DISK_OPEN | DISK_DELETE,
     DISK_ANY = (1 << 7) - 1,
 };
@@ -38,14 +40,12 @@ enum disk_fault {
     DISK_FAULT_POWER,  /* the power goes: this call is under way, all later ones fail */
 };
 
-struct disk_file;
-
 /** The VFS. */
 struct disk {
     sqlite3_vfs base; /* first */
     sqlite3_vfs *real;
-    struct disk_file *files;
-    uint64_t seed, random;
+    struct platter platter;
+    uint64_t seed;
     uint32_t calls, n;
     enum disk_fault fault; /* 0: none is armed */
     bool is_lasting;       /* of DISK_FAULT_FULL and the like: all calls from the n-th on */

@@ -7,10 +7,11 @@
 
 #define HUSH_BYTES 16384
 
-/** Where it goes meanwhile; the descriptors stay, so that none is made while failures are armed. */
+/** Where it goes meanwhile: a file in memory that is mapped, so that no call that may be made to
+ * fail is needed to turn to it and to read it. */
 struct hush {
     int kept, own;
-    char text[HUSH_BYTES]; /* what was said last */
+    char *text; /* what was said last, HUSH_BYTES at most */
 };
 
 void hush_open(struct hush *hush);
