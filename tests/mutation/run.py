@@ -85,7 +85,7 @@ class Workshop:
                    if 'tests/dsm-sim.p/' in entry['output']]
         self.call([compiler if compiler != 'ccache' else 'cc', '-o', program, target, *objects,
                    *(os.path.join(self.build, 'tests/sim', name)
-                     for name in ('libsimulator.a', 'libsim.a')),
+                     for name in ('libsimulator.a', 'libsim.a', 'libhistory.a')),
                    os.path.join(self.build, 'dsm/core/libdsm-core.a'), '-ljansson'])
         return program
 

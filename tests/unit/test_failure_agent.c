@@ -204,13 +204,13 @@ static json_t *report_of_region(const struct agent *agent)
     const struct record record = {.kind = RECORD_REGION,
                                   .name = "/x\xff",
                                   .page_size = 4096,
-                                  .homes = 1,
-                                  .readers = 1,
-                                  .writers = 1};
-    struct page_run list[2] = {{.page = 0, .count = 4, .owner = 0, .readers = 1},
+                                  .homes = nodeset_of(0),
+                                  .readers = nodeset_of(0),
+                                  .writers = nodeset_of(0)};
+    struct page_run list[2] = {{.page = 0, .count = 4, .owner = 0, .readers = nodeset_of(0)},
                                {.page = 4, .count = 4, .owner = NODE_NONE}};
     const struct runs runs = {.list = list, .count = 2, .capacity = 2};
-    return report_region(agent, &record, &runs, 1);
+    return report_region(agent, &record, &runs, nodeset_of(0));
 }
 
 static void test_report_without_memory_is_none(void **state)
