@@ -45,6 +45,17 @@ run_tests() {
     logs+=("$2=$1/meson-logs/$2.json")
 }
 
+# run_threads DIR: what has threads, or talks to what has them, under TSAN.
+run_threads() {
+    local tests=(session requests mapping fence confined clients frames frames_edges link peers
+        catalog driver threads)
+    meson test -C "$1" --no-rebuild --print-errorlogs --logbase thread --setup thread \
+        "${tests[@]}" || true
+    logs+=("thread=$1/meson-logs/thread-thread.json")
+    run_alone thread-e2e "$root/tests/e2e/run.py" --build "$1" \
+        --only sync.,regions.three,counters.remote,litmus.message,death.killed_holder,trust.programs
+}
+
 # run_alone NAME COMMAND...: one test that is a command of its own.
 run_alone() {
     local name="$1" status=0
@@ -93,6 +104,10 @@ if [[ "$quick" == no ]]; then
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     run_tests "$root/build/sanitized" sanitized
     unset ASAN_OPTIONS UBSAN_OPTIONS
+
+    say 'Threads under TSAN'
+    build "$root/build/thread" -Db_sanitize=thread -Db_lundef=false
+    run_threads "$root/build/thread"
 
     say "Fuzzing, two targets, $fuzz_seconds s each"
     run_alone fuzz "$root/tests/fuzz/run.sh" "$fuzz_seconds" "$root/build/fuzz"
