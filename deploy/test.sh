@@ -11,7 +11,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=deploy/packages.sh
 source "$root/deploy/packages.sh"
 quick=no
-fuzz_seconds=30
+fuzz_seconds=10
 
 case "${1:-}" in
 '') ;;
@@ -109,8 +109,8 @@ if [[ "$quick" == no ]]; then
     build "$root/build/thread" -Db_sanitize=thread -Db_lundef=false
     run_threads "$root/build/thread"
 
-    say "Fuzzing, two targets, $fuzz_seconds s each"
-    run_alone fuzz "$root/tests/fuzz/run.sh" "$fuzz_seconds" "$root/build/fuzz"
+    say "Fuzzing, $fuzz_seconds s each target"
+    run_alone fuzz "$root/tests/fuzz/run.sh" --jobs 2 "$fuzz_seconds" "$root/build/fuzz"
 fi
 
 say 'All together'
