@@ -61,6 +61,7 @@ static void steps(struct whole *whole, struct input *input)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
 {
     struct input input = {bytes, bytes + len_bytes};
+    uint32_t descriptors = whole_descriptors();
     uint8_t way = input_byte(&input);
     bool is_keeper = way % 4 != 0, has_file = way % 4 == 1;
     const uint8_t *body = NULL;
@@ -68,6 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
     struct whole *whole = has_file ? whole_new_over(body, body_bytes) : whole_new(is_keeper);
 
     if (whole == NULL) {
+        require(descriptor_count() == descriptors);
         return 0; /* the file was refused */
     }
     steps(whole, &input);
@@ -75,5 +77,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
         check_records(((struct keeper *)whole->agent->catalog)->store, !has_file);
     }
     whole_free(whole);
+    require(descriptor_count() == descriptors);
     return 0;
 }

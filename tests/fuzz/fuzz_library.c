@@ -233,6 +233,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
     uint8_t steps[2 * CALLS_MAX] = {0};
     uint32_t count_calls = input_byte(&input) % CALLS_MAX;
     struct sockaddr_un address = {0};
+    uint32_t descriptors = descriptor_count();
 
     require(played != NULL);
     for (uint32_t i = 0; i < 2 * count_calls; i++) {
@@ -251,5 +252,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
     close(played->listener);
     unlink(address.sun_path);
     free(played);
+    require(descriptor_count() == descriptors);
     return 0;
 }

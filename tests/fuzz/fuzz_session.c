@@ -11,6 +11,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
 {
     struct input input = {bytes, bytes + len_bytes};
+    uint32_t descriptors = whole_descriptors();
     struct whole *whole = whole_new(true);
 
     for (uint32_t i = 0; i < STEPS_MAX && !input_is_over(&input); i++) {
@@ -29,5 +30,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes)
         }
     }
     whole_free(whole);
+    require(descriptor_count() == descriptors);
     return 0;
 }

@@ -3,10 +3,12 @@
 #ifndef DSM_TESTS_FUZZ_INPUT_H
 #define DSM_TESTS_FUZZ_INPUT_H
 
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len_bytes);
 
@@ -42,6 +44,17 @@ static inline uint64_t input_number(struct input *input, uint32_t count_bytes)
         number |= (uint64_t)input_byte(input) << (8 * i);
     }
     return number;
+}
+
+/** Open descriptors: as many before as after an input that leaks none. */
+static inline uint32_t descriptor_count(void)
+{
+    uint32_t count = 0;
+
+    for (int descriptor = 0; descriptor < 512; descriptor++) {
+        count += fcntl(descriptor, F_GETFD) >= 0;
+    }
+    return count;
 }
 
 /** Some of what is left, its length said by two bytes before it; borrowed. */

@@ -30,6 +30,15 @@ void whole_run(struct whole *whole)
     played_settle(agent->peers);
 }
 
+uint32_t whole_descriptors(void)
+{
+    uv_loop_t loop;
+
+    require(uv_loop_init(&loop) == 0);
+    require(uv_loop_close(&loop) == 0);
+    return descriptor_count();
+}
+
 static void settings_make(struct whole *whole, bool is_keeper)
 {
     struct config *config = &whole->config;

@@ -45,6 +45,8 @@ void whole_run(struct whole *whole);
 void whole_program_step(struct whole *whole, struct input *input);
 /** One step of another agent: come, go, send something. */
 void whole_peer_step(struct whole *whole, struct input *input);
+/** descriptor_count(), once libuv has those that it keeps for all loops. */
+uint32_t whole_descriptors(void);
 /** A catalog's file has been put in place before the agent starts; see whole_new(). */
 struct whole *whole_new_over(const uint8_t *body, size_t len_bytes);
 
