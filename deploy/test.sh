@@ -56,6 +56,19 @@ run_threads() {
         --only sync.,regions.three,counters.remote,litmus.message,death.killed_holder,trust.programs
 }
 
+# run_coverage DIR: the tests of the core and of net, without the agent's, then what they reached.
+run_coverage() {
+    local tests=(types pool directory window message record node admission sync sync_death
+        catalog_view handles page page_ahead page_evict owner home home_death calls stories
+        stories_trouble hostile random regressions regressions_core buffer codec codec_input frame
+        tls link peers fuzz_core fuzz_frames fuzz_messages)
+    find "$1" -name '*.gcda' -delete
+    meson test -C "$1" --no-rebuild --print-errorlogs --logbase coverage "${tests[@]}" || true
+    logs+=("coverage=$1/meson-logs/coverage.json")
+    run_alone coverage-figures "$root/tests/coverage.py" "$1"
+    cat "$root/build/coverage-figures.log"
+}
+
 # run_alone NAME COMMAND...: one test that is a command of its own.
 run_alone() {
     local name="$1" status=0
@@ -108,6 +121,10 @@ if [[ "$quick" == no ]]; then
     say 'Threads under TSAN'
     build "$root/build/thread" -Db_sanitize=thread -Db_lundef=false
     run_threads "$root/build/thread"
+
+    say 'Coverage of the core'
+    build "$root/build/coverage" -Db_coverage=true -Doptimization=0
+    run_coverage "$root/build/coverage"
 
     say "Fuzzing, $fuzz_seconds s each target"
     run_alone fuzz "$root/tests/fuzz/run.sh" --jobs 2 "$fuzz_seconds" "$root/build/fuzz"

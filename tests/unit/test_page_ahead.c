@@ -4,7 +4,6 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -12,20 +11,6 @@ static int tear_down(void **state)
 {
     solo_page_free(*state);
     return 0;
-}
-
-/* One step and no more, unlike solo_step(): what it leaves undone is still to be done. */
-static void step_once(struct solo *solo, struct event *event)
-{
-    size_t bytes;
-
-    while ((bytes = node_wants(solo->node)) != 0) {
-        solo->blocks = realloc(solo->blocks, (solo->count_blocks + 1) * sizeof(void *));
-        solo->blocks[solo->count_blocks] = calloc(1, bytes);
-        node_supply(solo->node, solo->blocks[solo->count_blocks++]);
-    }
-    event->now_ms = solo->now_ms;
-    node_step(solo->node, event, solo->actions);
 }
 
 /* A run of faults, and behind it every other page is here: more requests than one step makes. */
@@ -45,7 +30,8 @@ static int set_up(void **state)
     solo_forget(p->solo);
     event.fault.map = p->map;
     event.fault.page = 21;
-    step_once(p->solo, &event);
+    solo_step_once(p->solo, &event);
+    solo_forget(p->solo);
     assert_true(node_deadline(p->solo->node) <= p->solo->now_ms); /* there is more to do */
     *state = p;
     return 0;
@@ -67,7 +53,8 @@ static void test_rest_of_a_region_that_goes_is_forgotten(void **state)
     struct solo_page *p = *state;
     struct record record = *node_record(p->solo->node, p->region);
 
-    step_once(p->solo, &gone);
+    solo_step_once(p->solo, &gone);
+    solo_forget(p->solo);
     record.deleted = record.unlinked = true;
     record.readers = record.writers = nodeset_of(NODE_NONE);
     solo_record(p->solo, &record);
