@@ -130,6 +130,8 @@ if [ "$coverage" = no ]; then
     exit "$failed"
 fi
 
+# What runs while the programs are made does not count.
+export LLVM_PROFILE_FILE="$build/other.profraw"
 version=$(echo "$clang" | sed -n 's/^.*clang\(-[0-9]*\)$/\1/p')
 make_targets "$build/coverage" replay \
     -Dc_args='-fprofile-instr-generate -fcoverage-mapping' \
