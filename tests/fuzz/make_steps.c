@@ -30,17 +30,17 @@ static void put_piece(struct buffer *out, const struct buffer *piece)
 
 #define ANY_STEP 1u
 
-static void put_call(struct buffer *out, uint32_t program, const uint8_t call[17])
+static void put_call(struct buffer *out, uint32_t program, const uint8_t call[13])
 {
     put_byte(out, ANY_STEP);
     put_byte(out, program * 16 + 8);
-    put(out, call, 17);
+    put(out, call, 13);
 }
 
 /* An open, a size, a mapping, its attachment, a fault, a lock, and the end of it all. */
 static void put_life(struct buffer *out, uint32_t program)
 {
-    static const uint8_t calls[][17] = {
+    static const uint8_t calls[][13] = {
         {2 * 3, 0},                     /* open, create */
         {64, 2, 0, 0, 0, 0, 0, 4},      /* truncate */
         {64, 3, 0},                     /* stat */
