@@ -400,7 +400,8 @@ static void agent_close(struct agent *agent)
 void agent_free(struct agent *agent)
 {
     agent_close(agent);
-    uv_run(&agent->loop, UV_RUN_DEFAULT);
+    while (uv_run(&agent->loop, UV_RUN_DEFAULT) != 0) { /* after a uv_stop() it ends at once */
+    }
     uv_loop_close(&agent->loop);
     tls_context_free(agent->tls);
     free(agent->up);

@@ -11,7 +11,7 @@ root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 # shellcheck source=deploy/packages.sh
 source "$root/deploy/packages.sh"
 quick=no
-fuzz_seconds=30
+fuzz_seconds=10
 
 case "${1:-}" in
 '') ;;
@@ -43,6 +43,30 @@ build() {
 run_tests() {
     meson test -C "$1" --no-rebuild --print-errorlogs --logbase "$2" || true
     logs+=("$2=$1/meson-logs/$2.json")
+}
+
+# run_threads DIR: what has threads, or talks to what has them, under TSAN.
+run_threads() {
+    local tests=(session requests mapping fence confined clients frames frames_edges link peers
+        catalog driver threads)
+    meson test -C "$1" --no-rebuild --print-errorlogs --logbase thread --setup thread \
+        "${tests[@]}" || true
+    logs+=("thread=$1/meson-logs/thread-thread.json")
+    run_alone thread-e2e "$root/tests/e2e/run.py" --build "$1" \
+        --only sync.,regions.three,counters.remote,litmus.message,death.killed_holder,trust.programs
+}
+
+# run_coverage DIR: the tests of the core and of net, without the agent's, then what they reached.
+run_coverage() {
+    local tests=(types pool directory window message record node admission sync sync_death
+        catalog_view handles page page_ahead page_evict owner home home_death calls stories
+        stories_trouble hostile random regressions regressions_core buffer codec codec_input frame
+        tls link peers fuzz_core fuzz_frames fuzz_messages)
+    find "$1" -name '*.gcda' -delete
+    meson test -C "$1" --no-rebuild --print-errorlogs --logbase coverage "${tests[@]}" || true
+    logs+=("coverage=$1/meson-logs/coverage.json")
+    run_alone coverage-figures "$root/tests/coverage.py" "$1"
+    cat "$root/build/coverage-figures.log"
 }
 
 # run_alone NAME COMMAND...: one test that is a command of its own.
@@ -94,8 +118,16 @@ if [[ "$quick" == no ]]; then
     run_tests "$root/build/sanitized" sanitized
     unset ASAN_OPTIONS UBSAN_OPTIONS
 
-    say "Fuzzing, two targets, $fuzz_seconds s each"
-    run_alone fuzz "$root/tests/fuzz/run.sh" "$fuzz_seconds" "$root/build/fuzz"
+    say 'Threads under TSAN'
+    build "$root/build/thread" -Db_sanitize=thread -Db_lundef=false
+    run_threads "$root/build/thread"
+
+    say 'Coverage of the core'
+    build "$root/build/coverage" -Db_coverage=true -Doptimization=0
+    run_coverage "$root/build/coverage"
+
+    say "Fuzzing, $fuzz_seconds s each target"
+    run_alone fuzz "$root/tests/fuzz/run.sh" --jobs 2 "$fuzz_seconds" "$root/build/fuzz"
 fi
 
 say 'All together'

@@ -188,9 +188,6 @@ static int mapping_attach(struct dsm_region *region, struct mapping *mapping)
         session_ask(dsm, &deed, &request, mapping->fault.descriptor, SESSION_TIMEOUT_MS, &answer);
 
     if (error == 0) {
-        if (answer.descriptor >= 0) {
-            (void)close(answer.descriptor);
-        }
         error = space_set_ready(&dsm->space, mapping);
         if (error != 0) {
             (void)session_fail_deed(dsm, error, &deed);

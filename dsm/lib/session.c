@@ -92,6 +92,18 @@ static int fail_unanswered(struct dsm *dsm, int error, const struct deed *deed)
     }
 }
 
+/* A descriptor comes with two replies; one that comes with another would never be closed. */
+static void descriptor_check(const struct session_request *request, struct answer *answer)
+{
+    bool may_come = request->kind == SESSION_HELLO ||
+                    (request->kind == SESSION_CALL && request->call.kind == CALL_MAP);
+
+    if (answer->descriptor >= 0 && (!may_come || answer->reply.error != 0)) {
+        (void)close(answer->descriptor);
+        answer->descriptor = -1;
+    }
+}
+
 int session_ask(struct dsm *dsm, const struct deed *deed, struct session_request *request,
                 int descriptor, int64_t timeout_ms, struct answer *answer)
 {
@@ -104,13 +116,10 @@ int session_ask(struct dsm *dsm, const struct deed *deed, struct session_request
     if (error != 0) {
         return fail_unanswered(dsm, error, deed);
     }
+    descriptor_check(request, answer);
     error = answer->reply.error;
     if (error == 0) {
         return 0;
-    }
-    if (answer->descriptor >= 0) {
-        (void)close(answer->descriptor);
-        answer->descriptor = -1;
     }
     if (answer->text[0] == 0) {
         error_compose(error, deed, answer->reply.node, answer->text, sizeof answer->text);
@@ -125,14 +134,9 @@ int session_call(struct dsm *dsm, const struct deed *deed, const struct call *ca
     struct session_request request = {.kind = SESSION_CALL, .call = *call};
     struct answer unread;
     struct answer *into = answer != NULL ? answer : &unread;
-    int error;
 
     request.call.timeout_ms = DSM_FOREVER;
-    error = session_ask(dsm, deed, &request, -1, SESSION_TIMEOUT_MS, into);
-    if (error == 0 && answer == NULL && into->descriptor >= 0) {
-        (void)close(into->descriptor);
-    }
-    return error;
+    return session_ask(dsm, deed, &request, -1, SESSION_TIMEOUT_MS, into);
 }
 
 int session_release(struct dsm *dsm, const struct deed *deed, const struct call *call)

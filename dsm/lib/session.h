@@ -68,7 +68,8 @@ int session_check(struct dsm *dsm);
  * @deed    what for, borrowed
  * @request borrowed
  * @descriptor to send along, borrowed, or -1
- * @answer  written on success, and when the reply tells an error; its descriptor is closed then
+ * @answer  written on success, and when the reply tells an error; has a descriptor only after a
+ *          successful HELLO or MAP
  *
  * Returns 0, or the error of the reply or of requests_ask().
  */

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
-#include <unistd.h>
 
 #include "dsm/lib/session.h"
 
@@ -22,9 +21,6 @@ int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats)
 
     if (error != 0) {
         return error;
-    }
-    if (answer.descriptor >= 0) {
-        (void)close(answer.descriptor);
     }
     memset(stats, 0, sizeof *stats);
 #define COUNTER_TAKE(name) \

@@ -34,9 +34,6 @@ static int sync_ask(struct handle *handle, const struct sync_wish *wish, int64_t
     if (error != 0) {
         return error;
     }
-    if (answer.descriptor >= 0) {
-        (void)close(answer.descriptor);
-    }
     if (value != NULL) {
         *value = answer.reply.value;
     }

@@ -18,8 +18,12 @@ ENVIRONMENT = {
     'PATH': os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin'),
     'ASAN_OPTIONS': 'handle_segv=0:handle_sigbus=0:detect_leaks=1:abort_on_error=0:exitcode=99',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1:exitcode=99',
+    'TSAN_OPTIONS': 'handle_segv=0:handle_sigbus=0:die_after_fork=0:halt_on_error=1:exitcode=99:'
+                    'second_deadlock_stack=1:suppressions='
+                    + os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                   'tsan.supp'),
 }
-SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|runtime error:')
+SANITIZER_WORDS = re.compile(r'AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:')
 
 
 class ToolError(Failure):

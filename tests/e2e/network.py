@@ -16,6 +16,7 @@ import time
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+ADDR_NO_RANDOMIZE = 0x0040000
 
 
 class Failure(AssertionError):
@@ -32,6 +33,14 @@ def wait_for(condition, what, seconds=20):
         if time.monotonic() > deadline:
             raise Failure(f'waited {seconds} s in vain: {what}')
         select.select([], [], [], 0.02)
+
+
+def keep_addresses():
+    """Programs started from now on get the same addresses each time, as ThreadSanitizer needs:
+    where a kernel scatters them widely, it ends at start with 'unexpected memory mapping'."""
+    persona = LIBC.personality(0xffffffff)
+    if persona < 0 or LIBC.personality(persona | ADDR_NO_RANDOMIZE) < 0:
+        raise OSError(ctypes.get_errno(), 'personality')
 
 
 def enter(namespace):

@@ -26,6 +26,7 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import cluster as clusters  # noqa: E402  (beside this file)
+import network  # noqa: E402
 
 
 class Runner:
@@ -113,8 +114,20 @@ def find_tests(pattern):
         module = importlib.import_module(os.path.splitext(os.path.basename(path))[0])
         for name, function in vars(module).items():
             full = f'{module.__name__[5:]}.{name[5:]}'
-            if name.startswith('test_') and callable(function) and pattern in full:
+            if name.startswith('test_') and callable(function) and any(
+                    part in full for part in pattern.split(',')):
                 yield full, function
+
+
+def has_thread_sanitizer(build):
+    """Was this meson build made with -Db_sanitize=thread?"""
+    try:
+        with open(build + '/meson-info/intro-buildoptions.json', encoding='utf-8') as file:
+            options = json.load(file)
+    except OSError:
+        return False
+    return any(option['name'] == 'b_sanitize' and 'thread' in option['value']
+               for option in options)
 
 
 def stop(number, frame):
@@ -144,7 +157,7 @@ def main():
     parser = argparse.ArgumentParser(description='end-to-end tests')
     parser.add_argument('--build', default=os.path.join(os.path.dirname(os.path.dirname(HERE)),
                                                         'build'))
-    parser.add_argument('--only', default='', help='tests whose name holds this')
+    parser.add_argument('--only', default='', help='tests whose name holds this, or one of A,B,...')
     parser.add_argument('--scale', type=float, help='how many rounds random tests do')
     parser.add_argument('--list', action='store_true', help='print the names')
     parser.add_argument('--json', help='write the results to this file')
@@ -159,6 +172,8 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     build = os.path.abspath(options.build)
+    if has_thread_sanitizer(build):
+        network.keep_addresses()
     results = run_all(Runner(build, options.scale or default_scale(build)), tests)
     failed = sum(not result['passed'] for result in results)
     if options.json:

@@ -43,25 +43,25 @@ static uint32_t count_values(const uint8_t *bytes, size_t len_bytes)
  * The check of one sort. Both structs come zeroed from the heap, so that equal members mean equal
  * bytes and a write beyond the struct is seen.
  */
-#define CHECK(noun, type)                                                                   \
-    static void check_##noun(const uint8_t *bytes, size_t len_bytes)                        \
-    {                                                                                       \
-        struct type *first = calloc(1, sizeof(*first));                                     \
-        struct type *second = calloc(1, sizeof(*second));                                   \
-        struct buffer packed = {0};                                                         \
-                                                                                            \
-        require(first &&second);                                                            \
-        if (noun##_unpack(bytes, len_bytes, first) == 0) {                                  \
-            noun##_pack(first, &packed);                                                    \
-            require(!packed.failed && buffer_len(&packed) <= len_bytes);                    \
-            require(noun##_unpack(buffer_data(&packed), buffer_len(&packed), second) == 0); \
-            require(memcmp(first, second, sizeof(*first)) == 0);                            \
-            require(count_values(bytes, len_bytes) ==                                       \
-                    count_values(buffer_data(&packed), buffer_len(&packed)));               \
-        }                                                                                   \
-        buffer_close(&packed);                                                              \
-        free(first);                                                                        \
-        free(second);                                                                       \
+#define CHECK(noun, type)                                                                          \
+    static void check_##noun(const uint8_t *bytes, size_t len_bytes)                               \
+    {                                                                                              \
+        struct type *first = calloc(1, sizeof(*first));                                            \
+        struct type *second = calloc(1, sizeof(*second));                                          \
+        struct buffer packed = {0};                                                                \
+                                                                                                   \
+        require(first &&second);                                                                   \
+        if (noun##_unpack(bytes, len_bytes, first) == 0) {                                         \
+            noun##_pack(first, &packed);                                                           \
+            require(!packed.failed && buffer_len(&packed) <= len_bytes);                           \
+            require(noun##_unpack(buffer_data(&packed), buffer_len(&packed), second) == 0);        \
+            require(memcmp(first, second, sizeof(*first)) == 0);                                   \
+            require(count_values(bytes, len_bytes) ==                                              \
+                    count_values(buffer_data(&packed), buffer_len(&packed)));                      \
+        }                                                                                          \
+        buffer_close(&packed);                                                                     \
+        free(first);                                                                               \
+        free(second);                                                                              \
     }
 CHECK(message, message)
 CHECK(wire, wire)

@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * Write the seeds that the fuzzers start from: one legal head of every kind, and streams of frames.
+ * Write the seeds that the fuzzers start from: one legal head of every kind, streams of frames, and
+ * the steps of make_steps.c.
  *
- *   make_seeds DIRECTORY_FRAMES DIRECTORY_MESSAGES
+ *   make_seeds DIRECTORY [STAMP]
+ *
+ * They lie in DIRECTORY/TARGET; STAMP is an empty file that says when.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "net/frame.h"
+#include "tests/fuzz/make_steps.h"
 
-static int write_seed(const char *directory, const char *name, uint32_t number,
-                      const struct buffer *bytes)
+int seed_write(const char *directory, const char *target, const char *name, uint32_t number,
+               const struct buffer *bytes)
 {
     char path[4096];
     FILE *file;
     size_t written;
 
-    snprintf(path, sizeof(path), "%s/%s-%u", directory, name, number);
+    mkdir(directory, 0777);
+    snprintf(path, sizeof(path), "%s/%s", directory, target);
+    mkdir(path, 0777);
+    snprintf(path, sizeof(path), "%s/%s/%s-%u", directory, target, name, number);
     file = fopen(path, "w");
     if (!file) {
         perror(path);
@@ -102,7 +110,7 @@ static int write_heads(const char *directory, struct buffer *stream)
         } else {
             continue;
         }
-        error = write_seed(directory, "head", kind, &head);
+        error = seed_write(directory, "messages", "head", kind, &head);
         frame_header_write(header, buffer_len(&head), payload_bytes);
         buffer_append(stream, header, sizeof(header));
         buffer_append(stream, buffer_data(&head), buffer_len(&head));
@@ -130,48 +138,59 @@ static int write_session(const char *directory)
         buffer_clear(&bytes);
         request.kind = kind;
         session_request_pack(&request, &bytes);
-        error = write_seed(directory, "request", kind, &bytes);
+        error = seed_write(directory, "messages", "request", kind, &bytes);
     }
     if (!error) {
         buffer_clear(&bytes);
         reply->count_counters = 3;
         snprintf(reply->text, sizeof(reply->text), "no object has this name");
         session_reply_pack(reply, &bytes);
-        error = write_seed(directory, "reply", 0, &bytes);
+        error = seed_write(directory, "messages", "reply", 0, &bytes);
     }
     if (!error) {
         buffer_clear(&bytes);
         fill_record(&record);
         record_pack(&record, &bytes);
-        error = write_seed(directory, "record", 0, &bytes);
+        error = seed_write(directory, "messages", "record", 0, &bytes);
     }
     buffer_close(&bytes);
     free(reply);
     return error;
 }
 
-int main(int argc, char **argv)
+/* The bytes that come first choose the pieces in which the stream is fed. */
+static int write_streams(const char *directory, const struct buffer *frames)
 {
     static const uint8_t pieces[][4] = {{255, 255, 255, 255}, {0, 0, 0, 0}, {7, 0, 100, 3}};
-    struct buffer frames = {0};
-    int error;
+    int error = 0;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: make_seeds DIRECTORY_FRAMES DIRECTORY_MESSAGES\n");
-        return 2;
-    }
-    error = write_heads(argv[2], &frames);
-    if (!error) {
-        error = write_session(argv[2]);
-    }
     for (uint32_t i = 0; i < sizeof(pieces) / sizeof(pieces[0]) && !error; i++) {
         struct buffer seed = {0};
 
         buffer_append(&seed, pieces[i], sizeof(pieces[i]));
-        buffer_append(&seed, buffer_data(&frames), buffer_len(&frames));
-        error = write_seed(argv[1], "stream", i, &seed);
+        buffer_append(&seed, buffer_data(frames), buffer_len(frames));
+        error = seed_write(directory, "frames", "stream", i, &seed);
         buffer_close(&seed);
     }
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    struct buffer frames = {0};
+    FILE *stamp;
+    int error;
+
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: make_seeds DIRECTORY [STAMP]\n");
+        return 2;
+    }
+    error = write_heads(argv[1], &frames) || write_session(argv[1]) ||
+            write_streams(argv[1], &frames) || steps_write(argv[1]);
     buffer_close(&frames);
+    if (!error && argc == 3) {
+        stamp = fopen(argv[2], "w");
+        error = stamp == NULL || fclose(stamp) != 0;
+    }
     return error ? 1 : 0;
 }

@@ -41,21 +41,24 @@ static void keep_actions(struct solo *solo)
     }
 }
 
-void solo_step(struct solo *solo, struct event *event)
+void solo_step_once(struct solo *solo, struct event *event)
 {
-    struct event more = {.kind = EVENT_TIME, .now_ms = solo->now_ms};
-
     event->now_ms = solo->now_ms;
     supply(solo);
     node_step(solo->node, event, solo->actions);
     keep_actions(solo);
+}
+
+void solo_step(struct solo *solo, struct event *event)
+{
+    struct event more = {.kind = EVENT_TIME};
+
+    solo_step_once(solo, event);
     for (solo->steps = 1; node_deadline(solo->node) <= solo->now_ms; solo->steps++) {
         if (solo->steps > 10000) {
             broken("it never comes to rest");
         }
-        supply(solo);
-        node_step(solo->node, &more, solo->actions);
-        keep_actions(solo);
+        solo_step_once(solo, &more);
     }
 }
 

@@ -32,6 +32,8 @@ struct solo *solo_new(uint32_t self, uint32_t count_nodes, const struct node_con
 void solo_free(struct solo *solo);
 /** Step with an event, and on until the deadline is after now. */
 void solo_step(struct solo *solo, struct event *event);
+/** One step and no more: what it leaves to be done is done by a later one. */
+void solo_step_once(struct solo *solo, struct event *event);
 /** Time passes. */
 void solo_advance(struct solo *solo, uint64_t ms);
 /** News of a member. */

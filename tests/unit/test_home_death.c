@@ -170,6 +170,40 @@ static void test_region_that_goes_takes_its_transfers_with_it(void **state)
 
 #define FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* The first in line dies when its turn has come but before it is served: the next one is. */
+static void test_waiter_that_dies_in_its_turn_passes_it_on(void **state)
+{
+    struct solo *solo = *state;
+    struct message confirm;
+    struct record record = {.kind = RECORD_NODE, .id = {2, 3}, .epoch = 1};
+    struct event closed = {.kind = EVENT_MESSAGE}, died = {.kind = EVENT_RECORD};
+
+    solo_home_say(solo, MESSAGE_WRITE, 1, 1, 0, 100);
+    confirm = solo_home_message(solo, MESSAGE_CONFIRM, 1, 1, 0, 100);
+    confirm.version = solo_sent(solo, MESSAGE_GRANT, 0)->version;
+    for (uint32_t i = 0; i < 100; i++) {
+        solo_home_say(solo, MESSAGE_READ, 2, 1 + i, i, 1);
+        solo_home_say(solo, MESSAGE_READ, 3, 1 + i, i, 1);
+    }
+    solo_forget(solo);
+    closed.message.message = &confirm;
+    solo_step_once(solo, &closed); /* too many turns for one step */
+    assert_true(solo_home_sent(solo, MESSAGE_FORWARD) < 100);
+    record.revision = ++solo->revision;
+    died.record = &record;
+    solo_step(solo, &died);
+    for (uint32_t i = 0; i < 100; i++) {
+        uint32_t count = 0;
+
+        for (uint32_t j = 0; j < solo_home_sent(solo, MESSAGE_FORWARD); j++) {
+            const struct message *forward = solo_sent(solo, MESSAGE_FORWARD, j);
+
+            count += forward->page == i && forward->requester == 3;
+        }
+        assert_int_equal(count, 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +215,7 @@ int main(void)
         FIXTURE(test_waiters_of_a_dead_node_are_passed_over),
         FIXTURE(test_dead_readers_acknowledgement_is_not_waited_for),
         FIXTURE(test_region_that_goes_takes_its_transfers_with_it),
+        FIXTURE(test_waiter_that_dies_in_its_turn_passes_it_on),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
