@@ -162,10 +162,10 @@ struct sim_stats {
     uint64_t settle_permille, wait_permille; /* the longest, of their bounds */
 };
 
-/** A defect planted by a test of the simulator itself (test_sim.c): is this message to be spoilt? */
+/** A defect planted by a test of the simulator itself (test_sim.c): some messages are spoilt. */
 struct sim_plant {
-    uint32_t kind; /* enum message_kind; 0: none */
-    uint32_t turns_into;
+    uint32_t kind;       /* enum message_kind; 0: none */
+    uint32_t turns_into; /* another one; 0: it stays that, its version is 0 */
     uint64_t each; /* every so many of them */
 };
 

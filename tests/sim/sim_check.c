@@ -128,6 +128,7 @@ static void read_all(struct sim *sim)
 
 void sim_check_end(struct sim *sim)
 {
+    cluster_advance(sim->cluster, REST_MS); /* what was lost of the last requests is repeated */
     read_all(sim);
     for (uint32_t i = 0; i < SIM_AREAS; i++) {
         check_adds(sim, i);

@@ -50,12 +50,16 @@ static void schedule(struct sim *sim, uint32_t from, uint32_t to)
     }
 }
 
-/* A test of the simulator has planted a defect: now and then a kind of message is another one. */
+/* A test of the simulator has planted a defect: now and then a message is another one. */
 static void spoil(struct sim *sim, struct envelope *envelope)
 {
     if (sim->plant.kind != 0 && envelope->message.kind == sim->plant.kind &&
         ++sim->planted % sim->plant.each == 0) {
-        envelope->message.kind = (uint8_t)sim->plant.turns_into;
+        if (sim->plant.turns_into != 0) {
+            envelope->message.kind = (uint8_t)sim->plant.turns_into;
+        } else {
+            envelope->message.version = 0;
+        }
     }
 }
 
