@@ -124,6 +124,8 @@ void transfer_drive(struct homes *homes, struct transfer *transfer)
     }
     if (transfer->mode == MODE_DATA) {
         send_forward(homes, transfer);
+        transfer->is_late = transfer->is_forwarded;
+        transfer->is_forwarded = true;
     }
     if (transfer->acks == 0 && (transfer->mode != MODE_DATA || transfer->announced)) {
         transfer_grant(homes, transfer);
@@ -195,6 +197,8 @@ void transfer_restart(struct homes *homes, struct transfer *transfer)
             make_ready(homes, page);
         }
     }
+    transfer->is_forwarded = false;
+    transfer->is_late = false;
     wait_first(homes, transfer);
     make_ready(homes, transfer_page(homes, transfer, 0));
 }

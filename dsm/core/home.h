@@ -52,7 +52,9 @@ struct transfer {
     uint8_t source;
     bool is_open;
     bool announced; /* FORWARD said that a GRANT comes */
-    bool asking;    /* the source died; the requester was asked */
+    bool asking;    /* the source died or has nothing; the requester was asked */
+    bool is_forwarded; /* FORWARD was sent */
+    bool is_late;      /* more than once: bytes may have come */
 };
 
 struct homes {

@@ -109,7 +109,7 @@ void homes_on_invalidated(struct homes *homes, const struct message *message)
         return;
     }
     transfer->acks &= ~nodeset_of(message->from);
-    if (transfer->acks == 0) {
+    if (transfer->acks == 0 && !transfer->asking) { /* else it ends, or begins anew */
         transfer_grant(homes, transfer);
     }
 }
@@ -168,6 +168,23 @@ static uint32_t holder_of(const struct transfer *transfer)
     return transfer->mode == MODE_COPY ? transfer->requester : NODE_NONE;
 }
 
+/*
+ * The source has nothing. A new beginning may be with fewer pages, and the others are free at once;
+ * but an earlier FORWARD may have brought bytes of them, or all of them and the CONFIRM is late. So
+ * the requester is asked first; it drops what it has got if that was not all. A home that has just
+ * asked itself for the first time knows that nothing was sent.
+ */
+static void begin_anew(struct homes *homes, struct transfer *transfer)
+{
+    if (transfer->mode == MODE_DATA &&
+        (transfer->is_late || transfer->source != homes->context->config.self)) {
+        transfer->asking = true;
+        transfer_drive(homes, transfer);
+    } else {
+        transfer_restart(homes, transfer);
+    }
+}
+
 void homes_on_not_here(struct homes *homes, const struct message *message)
 {
     struct transfer *transfer = find_open(homes, message);
@@ -207,7 +224,7 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
             page->lost = 1;
         }
     }
-    transfer_restart(homes, transfer);
+    begin_anew(homes, transfer);
 }
 
 static void apply(struct homes *homes, const struct transfer *transfer, struct home_page *page)

@@ -74,7 +74,8 @@ enum message_field {
  *                                     waiting here
  *   SYNC_ACK      requester -> home   I have the outcome of a request that you had called queued
  *   ADOPT         home -> reader      the owner died: be the owner; answered by CONFIRM or NOT_HERE
- *   ASK           home -> requester   your source died: CONFIRM if you have all, NOT_HERE if not
+ *   ASK           home -> requester   your source died or has nothing: CONFIRM if you have all,
+ *                                     else drop what has come and say NOT_HERE
  *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's
  *                                     copy
  *   ATOMIC_DONE   own node -> home    its outcome

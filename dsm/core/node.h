@@ -225,11 +225,11 @@ struct page_run {
 
 /** What a node knows of one page, for who looks at all nodes at once. */
 struct page_view {
-    uint8_t state;    /* of the copy here: enum page_state (page.h) */
-    uint8_t request;  /* that is open here for it: enum request_kind (page.h), 0: none */
-    bool is_owner;    /* the home will ask this node for it */
-    uint64_t version; /* of the transfer that granted the copy, or took it away */
-    struct {          /* its record if this node is the home, else all zero */
+    uint8_t state;      /* of the copy here: enum page_state (page.h) */
+    uint8_t request;    /* that is open here for it: enum request_kind (page.h), 0: none */
+    bool is_owner;      /* the home will ask this node for it */
+    uint64_t version;   /* of the transfer that granted the copy, or took it away */
+    struct {            /* its record if this node is the home, else all zero */
         uint32_t owner; /* NODE_NONE: never written; also where this node is not the home */
         nodeset readers;
         uint64_t written; /* version of the last write grant */

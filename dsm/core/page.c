@@ -387,8 +387,7 @@ void pages_unblock(struct pages *pages)
 void pages_view(const struct pages *pages, const struct region *region, uint64_t number,
                 struct page_view *view)
 {
-    const struct page *page =
-        directory_find(&pages->directory, region->record.id.slot, number);
+    const struct page *page = directory_find(&pages->directory, region->record.id.slot, number);
 
     if (page != NULL) {
         view->state = page->state;

@@ -160,7 +160,7 @@ static void take_over(struct pages *pages, const struct message *message)
     confirm(pages, message, message->page, 1);
 }
 
-/* What has come of a request counts no more. */
+/* The bytes that came of a request so far go again: they may be sent anew, or not at all. */
 static void drop_received(struct pages *pages, struct page_request *request)
 {
     region_id region = request->region->record.id;
@@ -169,8 +169,12 @@ static void drop_received(struct pages *pages, struct page_request *request)
         context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
         context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
     }
+    for (uint32_t i = 0; i < request->received; i++) { /* of an upgrade the old copy went before */
+        page_forget(pages, request->region, page_get(pages, request->region, request->page + i));
+    }
     request->received = 0;
     request->granted = 0;
+    request->needs_grant = false;
     request->has_grant = false;
 }
 
@@ -178,12 +182,9 @@ static void drop_received(struct pages *pages, struct page_request *request)
 static void start_again(struct pages *pages, struct page_request *request,
                         const struct message *message)
 {
-    bool has_grant = request->has_grant; /* it may have come before these bytes */
-
     if (request->received != 0 && message->page == request->page &&
         message->version > request->version) {
         drop_received(pages, request);
-        request->has_grant = has_grant;
     }
 }
 
@@ -284,10 +285,6 @@ void pages_on_grant(struct pages *pages, const struct message *message)
     }
 }
 
-/*
- * The source died. Pages that came and are not complete go: from this answer on the home does not
- * count this node as one that has them, and may give any of them to another.
- */
 void pages_on_ask(struct pages *pages, const struct message *message)
 {
     struct page_request *request = pages_request(pages, message->request);
@@ -295,7 +292,7 @@ void pages_on_ask(struct pages *pages, const struct message *message)
     if (request == NULL) {
         confirm(pages, message, message->page, message->count);
     } else if (request->kind != REQUEST_LEAVE) {
-        drop_received(pages, request);
+        drop_received(pages, request); /* from now on others may be given these pages */
         deny(pages, message);
     }
 }

@@ -82,7 +82,7 @@ static void send_data(struct pages *pages, const struct message *forward,
 }
 
 /*
- * The first of the pages is not here. The answer names the run of those that are not: the home takes
+ * The first page is not here. The answer names the run of those that are not: the home takes
  * this node for a reader of the others still, and it is.
  */
 static void send_not_here(struct pages *pages, const struct message *forward)

@@ -71,8 +71,8 @@ static void note_reply(struct cluster *cluster, uint32_t number, const struct ac
     if (node->replies == NULL) {
         node->replies = calloc(CLUSTER_REPLIES, sizeof(struct sim_reply));
     }
-    node->replies[node->count_replies++ % CLUSTER_REPLIES] = (struct sim_reply){
-        action->reply.client, action->reply.number, action->reply.reply};
+    node->replies[node->count_replies++ % CLUSTER_REPLIES] =
+        (struct sim_reply){action->reply.client, action->reply.number, action->reply.reply};
     note->request = action->reply.number;
     note->error = action->reply.reply.error;
     note->value = action->reply.reply.value;

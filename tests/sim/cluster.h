@@ -43,10 +43,10 @@ struct sim_frame {
 };
 
 struct sim_map {
-    map_id id; /* 0: free */
+    map_id id;       /* 0: free */
     uint32_t region; /* index */
     uint64_t count;
-    uint32_t thread; /* of the history */
+    uint32_t thread;   /* of the history */
     uint8_t *writable; /* count flags */
 };
 
@@ -84,8 +84,8 @@ struct sim_node {
     struct sim_atomic *atomics, **last_atomic;
     struct sim_reply *replies; /* the last CLUSTER_REPLIES */
     uint32_t count_replies;
-    bool is_dead;    /* it runs no more */
-    bool is_outcast; /* declared dead while it ran: nothing is promised to its programs */
+    bool is_dead;        /* it runs no more */
+    bool is_outcast;     /* declared dead while it ran: nothing is promised to its programs */
     uint32_t last_death; /* number of its last death, 0: none */
     uint64_t sent[MESSAGE_KINDS]; /* messages to other nodes, by kind */
 };
@@ -96,14 +96,14 @@ struct sim_node {
  * of a page that was never written.
  */
 struct sim_page {
-    uint64_t value;   /* the last value written, by whom ever */
-    uint64_t stamp;   /* of that write */
-    nodeset present;  /* live nodes that have a frame of it */
-    uint32_t writers; /* of them, those with a program that may write to it */
-    uint32_t holders; /* frames, bytes put aside and payloads that have the last write */
-    uint32_t stake;   /* number of the last death that may cost its bytes, 0: none */
-    bool may_be_lost; /* some death may have cost the last write */
-    bool is_touched;  /* to be checked after this step */
+    uint64_t value;            /* the last value written, by whom ever */
+    uint64_t stamp;            /* of that write */
+    nodeset present;           /* live nodes that have a frame of it */
+    uint32_t writers;          /* of them, those with a program that may write to it */
+    uint32_t holders;          /* frames, bytes put aside and payloads that have the last write */
+    uint32_t stake;            /* number of the last death that may cost its bytes, 0: none */
+    bool may_be_lost;          /* some death may have cost the last write */
+    bool is_touched;           /* to be checked after this step */
     uint64_t written, version; /* the highest that its home knew (O4) */
 };
 
@@ -150,7 +150,7 @@ struct cluster {
     struct sim_region areas[CLUSTER_REGIONS];
     struct sim_news **news;      /* of the keeper, not told yet */
     struct sim_news **last_news; /* the last of each that is not empty */
-    bool atomics_are_late; /* their outcomes are told only by cluster_finish_atomic() */
+    bool atomics_are_late;       /* their outcomes are told only by cluster_finish_atomic() */
     bool is_stepping;
     struct actions *actions;
     struct sim_death *deaths; /* [1] is the first */
@@ -268,8 +268,8 @@ const char *cluster_take_log(struct cluster *cluster);
 /** Messages to other nodes since the cluster began. */
 uint64_t cluster_messages(const struct cluster *cluster);
 /** A node's frame of a page (of the region of that index); all zero when it has none. */
-const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t node,
-                                      uint32_t region, uint64_t page);
+const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t node, uint32_t region,
+                                      uint64_t page);
 /** The last value written to a page, by whom ever; 0 for a page never written. */
 uint64_t cluster_latest(const struct cluster *cluster, uint32_t region, uint64_t page);
 

@@ -80,8 +80,7 @@ uint64_t cluster_open(struct cluster *cluster, uint32_t node, client_id client, 
 map_id cluster_map(struct cluster *cluster, uint32_t node, client_id client, uint64_t handle)
 {
     struct call stat = {.kind = CALL_STAT, .handle = handle};
-    struct call call = {
-        .kind = CALL_MAP, .handle = handle, .rights = RIGHTS_READ | RIGHTS_WRITE};
+    struct call call = {.kind = CALL_MAP, .handle = handle, .rights = RIGHTS_READ | RIGHTS_WRITE};
 
     call.size_bytes = cluster_call(cluster, node, client, &stat).size_bytes;
     return cluster_call(cluster, node, client, &call).map;
@@ -100,8 +99,8 @@ uint64_t cluster_sync(struct cluster *cluster, uint32_t node, client_id client, 
     return cluster_call_start(cluster, node, client, &call);
 }
 
-static void fault(struct cluster *cluster, uint32_t node, const struct sim_map *map,
-                  uint64_t page, bool write)
+static void fault(struct cluster *cluster, uint32_t node, const struct sim_map *map, uint64_t page,
+                  bool write)
 {
     struct event event = {.kind = EVENT_FAULT, .now_ms = cluster->now_ms};
     struct sim_event *note = cluster_note(cluster, SIM_FAULT, node);

@@ -211,8 +211,8 @@ static void protect(struct cluster *cluster, uint32_t number, uint64_t first, ui
     for (uint32_t i = 0; i < node->count_maps; i++) {
         struct sim_map *map = &node->maps[i];
 
-        for (uint64_t page = first; map->id != 0 && map->region == region &&
-                                    page < map->count && page < first + count;
+        for (uint64_t page = first;
+             map->id != 0 && map->region == region && page < map->count && page < first + count;
              page++) {
             set_writable(cluster, number, map, page, false);
         }
@@ -256,8 +256,7 @@ static void keep(struct cluster *cluster, uint32_t number, const struct action *
                  uint32_t region)
 {
     struct sim_node *node = &cluster->nodes[number];
-    struct sim_kept *kept =
-        calloc(1, sizeof(*kept) + 2 * (size_t)action->count * sizeof(uint64_t));
+    struct sim_kept *kept = calloc(1, sizeof(*kept) + 2 * (size_t)action->count * sizeof(uint64_t));
 
     if (*find_kept(node, action->keep) != NULL) {
         refuse(cluster, number, action, action->page, "KEEP under a number that is in use");
@@ -356,8 +355,7 @@ static void atomic(struct cluster *cluster, uint32_t number, const struct action
         return;
     }
     oracle_touch(cluster, region, page, 1);
-    oracle_on_write(cluster, number, region, page, frame, value, ++cluster->count_threads,
-                    true);
+    oracle_on_write(cluster, number, region, page, frame, value, ++cluster->count_threads, true);
 }
 
 void frames_execute(struct cluster *cluster, uint32_t number, const struct action *action,

@@ -155,8 +155,7 @@ static void print_event(const struct sim_event *event)
     default:
         fprintf(stderr, " kind %u op %u page %llu number %llu value %llu error %d",
                 event->message_kind, event->op, (unsigned long long)event->page,
-                (unsigned long long)event->request, (unsigned long long)event->value,
-                event->error);
+                (unsigned long long)event->request, (unsigned long long)event->value, event->error);
         break;
     }
     fputc('\n', stderr);

@@ -58,8 +58,7 @@ bool cluster_next_link(const struct cluster *cluster, uint32_t *from, uint32_t *
     uint32_t receiver = sender == *from ? *to : 0;
 
     while (sender < count) {
-        receiver =
-            next_bit(cluster->busy_links + sender * row_words(cluster), count, receiver);
+        receiver = next_bit(cluster->busy_links + sender * row_words(cluster), count, receiver);
         if (receiver < count) {
             *from = sender;
             *to = receiver;
@@ -95,8 +94,7 @@ void cluster_heal(struct cluster *cluster)
 /* A message with room for so many pages of bytes. */
 static struct envelope *new_envelope(const struct message *message, uint32_t pages)
 {
-    struct envelope *envelope =
-        malloc(sizeof(*envelope) + 2 * (size_t)pages * sizeof(uint64_t));
+    struct envelope *envelope = malloc(sizeof(*envelope) + 2 * (size_t)pages * sizeof(uint64_t));
 
     if (envelope == NULL) {
         abort();

@@ -155,8 +155,8 @@ static void check_owner(const struct cluster *cluster, uint32_t home, uint32_t r
                     "%u, which %s, %s, version %llu, last write grant %llu",
                     region, (unsigned long long)page, home, owner,
                     frame->present ? "has bytes" : "has no bytes",
-                    own.is_owner ? "knows it" : "does not know it",
-                    (unsigned long long)own.version, (unsigned long long)view->home.written);
+                    own.is_owner ? "knows it" : "does not know it", (unsigned long long)own.version,
+                    (unsigned long long)view->home.written);
     }
 }
 

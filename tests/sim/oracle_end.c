@@ -30,8 +30,8 @@ void oracle_note(struct cluster *cluster, uint32_t thread, uint32_t region, uint
     if (history == NULL) {
         return;
     }
-    history->ops = cluster_grow(history->ops, history->count, &history->room,
-                                sizeof(struct history_op));
+    history->ops =
+        cluster_grow(history->ops, history->count, &history->room, sizeof(struct history_op));
     history->ops[history->count++] = (struct history_op){
         .thread = thread,
         .location = (uint32_t)page * CLUSTER_REGIONS + region,
@@ -47,8 +47,7 @@ void oracle_check_history(const struct cluster *cluster)
     const struct sim_history *history = cluster->history;
     char why[WHY_BYTES] = "";
 
-    if (history != NULL &&
-        !history_is_sequential(history->ops, history->count, why, sizeof(why))) {
+    if (history != NULL && !history_is_sequential(history->ops, history->count, why, sizeof(why))) {
         oracle_fail(cluster, "O10", "the history is not sequentially consistent: %s", why);
     }
 }
@@ -65,8 +64,8 @@ static void check_pages(const struct cluster *cluster, uint32_t number, uint32_t
             oracle_fail(cluster, "O14",
                         "something is open for ever: node %u region %u page %llu, request %u, "
                         "transfer %u, %u waiting",
-                        number, region, (unsigned long long)page, view.request,
-                        view.home.transfer, view.home.count_waiters);
+                        number, region, (unsigned long long)page, view.request, view.home.transfer,
+                        view.home.count_waiters);
         }
     }
 }

@@ -195,11 +195,24 @@ static void test_page_that_leaves_is_taken_over_with_its_bytes_only(void **state
 
 /* --- sources and owners that are gone --- */
 
+/* The source of a node's first request has nothing; nor has the requester, which is asked. */
+static void have_nothing(struct solo *solo, uint32_t source, uint32_t requester, uint64_t page,
+                         uint32_t count)
+{
+    struct message not_here = solo_home_message(solo, MESSAGE_NOT_HERE, source, 1, page, count);
+
+    not_here.requester = (uint8_t)requester;
+    solo_message(solo, &not_here, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_ASK, 0)->to, requester);
+    assert_null(solo_sent(solo, MESSAGE_LOST, 0)); /* until it has answered */
+    not_here.from = (uint8_t)requester;
+    solo_message(solo, &not_here, 0);
+}
+
 /* The range is cut anew, and who waited for another page of it need not wait for the whole. */
 static void test_range_whose_source_has_nothing_is_started_anew(void **state)
 {
     struct solo *solo = *state;
-    struct message not_here;
 
     for (uint64_t page = 10; page < 14; page++) {
         solo_home_has(solo, MESSAGE_WRITE, 1, page);
@@ -207,9 +220,7 @@ static void test_range_whose_source_has_nothing_is_started_anew(void **state)
     solo_home_say(solo, MESSAGE_READ, 2, 1, 10, 4);
     solo_home_say(solo, MESSAGE_READ, 3, 1, 10, 1);
     solo_home_say(solo, MESSAGE_READ, 3, 2, 12, 1);
-    not_here = solo_home_message(solo, MESSAGE_NOT_HERE, 1, 1, 10, 4);
-    not_here.requester = 2;
-    solo_message(solo, &not_here, 0);
+    have_nothing(solo, 1, 2, 10, 4);
     assert_int_equal(solo_home_sent(solo, MESSAGE_LOST), 3);
     assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->to, 3); /* page 12 was free at once */
     assert_true(solo_home_run(solo, 10).lost);
@@ -225,7 +236,7 @@ static void test_source_that_has_no_copy_is_replaced_by_another_reader(void **st
     solo_home_has(solo, MESSAGE_READ, 2, 7);
     solo_home_say(solo, MESSAGE_READ, 3, 1, 7, 1);
     assert_int_equal(solo_sent(solo, MESSAGE_FORWARD, 0)->to, 1);
-    solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 3, 1, 7);
+    have_nothing(solo, 1, 3, 7, 1);
     adopt = solo_sent(solo, MESSAGE_ADOPT, 0);
     assert_int_equal(adopt->to, 2);
     solo_home_say_adopt(solo, MESSAGE_CONFIRM, 2, adopt);
@@ -239,7 +250,7 @@ static void test_owner_without_bytes_and_no_reader_mean_a_lost_page(void **state
 
     solo_home_has(solo, MESSAGE_WRITE, 1, 7);
     solo_home_say(solo, MESSAGE_READ, 3, 1, 7, 1);
-    solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 3, 1, 7);
+    have_nothing(solo, 1, 3, 7, 1);
     assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->to, 3);
     assert_true(solo_home_run(solo, 7).lost);
 }
@@ -252,7 +263,7 @@ static void test_owner_without_bytes_loses_the_page_of_a_writer(void **state)
     solo_home_has(solo, MESSAGE_READ, 2, 7);
     solo_home_say(solo, MESSAGE_WRITE, 3, 1, 7, 1);
     solo_home_say_for(solo, MESSAGE_INVALIDATED, 2, 3, 1, 7); /* the last other copy is dropped */
-    solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 3, 1, 7);
+    have_nothing(solo, 1, 3, 7, 1);
     solo_home_say_adopt(solo, MESSAGE_NOT_HERE, 2, solo_sent(solo, MESSAGE_ADOPT, 0));
     assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->to, 3);
     assert_true(solo_home_run(solo, 7).lost);

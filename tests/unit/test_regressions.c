@@ -322,6 +322,52 @@ static void test_addition_of_an_earlier_incarnation_answers_no_later_one(void **
     assert_int_equal(read_page(story, 3, 5), 15);
 }
 
+/* Touch pages one after the other; each is here at once. */
+static void read_all(struct cluster *cluster, uint32_t node, map_id map, uint64_t pages)
+{
+    for (uint64_t page = 0; page < pages; page++) {
+        cluster_read(cluster, node, map, page);
+        cluster_run(cluster);
+    }
+}
+
+/*
+ * Of a long range the first part had come when its owner died. The home began anew with one page,
+ * the others were free: another node wrote one while the first part was still to be read.
+ */
+static void test_first_part_of_a_range_is_dropped_when_its_source_died(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 256};
+    struct cluster *cluster = cluster_new(NODES, &config);
+    uint64_t value = 0;
+    map_id map[NODES];
+
+    (void)state;
+    for (uint32_t i = 0; i < NODES; i++) {
+        map[i] =
+            cluster_map(cluster, i, 1, cluster_open(cluster, i, 1, "/r", 341, DSM_HOME_CREATOR));
+    }
+    for (uint64_t page = 0; page < 341; page++) {
+        cluster_write(cluster, 1, map[1], page, page + 1);
+    }
+    read_all(cluster, 3, map[3], 341);
+    read_all(cluster, 2, map[2], 85);
+    assert_false(cluster_touch(cluster, 2, map[2], 85, false, &value));
+    cluster_deliver(cluster, 2, 0);
+    cluster_deliver(cluster, 0, 1);
+    assert_int_equal(cluster_first(cluster, 1, 2)->message.count, 64);
+    cluster_deliver(cluster, 1, 2);
+    assert_true(cluster_touch(cluster, 2, map[2], 90, false, &value));
+    cluster_kill(cluster, 1);
+    cluster_declare_dead(cluster, 1);
+    cluster->is_held[3][2] = true; /* what node 3 sends in its place is on its way */
+    cluster_run(cluster);
+    cluster_write(cluster, 3, map[3], 90, 1000);
+    cluster->is_held[3][2] = false;
+    assert_int_equal(cluster_read(cluster, 2, map[2], 90), 1000);
+    cluster_free(cluster);
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, begin, end)
 #define SMALL_STORY(test) cmocka_unit_test_setup_teardown(test, begin_small, end)
 
@@ -339,6 +385,7 @@ int main(void)
         STORY(test_writer_whose_source_died_after_sending_has_the_page),
         STORY(test_reader_helps_out_when_a_writers_source_died),
         STORY(test_orphan_whose_last_reader_dies_is_lost),
+        cmocka_unit_test(test_first_part_of_a_range_is_dropped_when_its_source_died),
         STORY(test_addition_of_an_earlier_incarnation_answers_no_later_one),
     };
 

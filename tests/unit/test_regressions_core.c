@@ -123,10 +123,58 @@ static void test_reader_without_the_first_page_of_a_range_stays_a_reader_of_the_
     solo_home_say(solo, MESSAGE_READ, 2, 1, 10, 2);
     assert_int_equal(solo_sent(solo, MESSAGE_FORWARD, 0)->count, 2);
     solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 2, 1, 10); /* of the first */
+    solo_home_say_for(solo, MESSAGE_NOT_HERE, 2, 2, 1, 10); /* what was sent before has not come */
     assert_true(solo_home_run(solo, 10).lost);
     assert_false(solo_home_run(solo, 11).lost);
     assert_true(nodeset_has(solo_home_run(solo, 11).readers, 1));
     solo_free(solo);
+}
+
+/*
+ * A source that had sent pages and then let the first of them go was asked again: the home began
+ * anew with that page alone, the others were free, and their reader was not known yet.
+ */
+static void test_requester_is_asked_before_a_range_is_begun_anew(void **state)
+{
+    struct solo *solo = solo_home_new();
+
+    (void)state;
+    for (uint64_t number = 10; number < 14; number++) {
+        solo_home_has(solo, MESSAGE_WRITE, 1, number);
+    }
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 10, 4);
+    solo_home_say(solo, MESSAGE_WRITE, 3, 1, 12, 1); /* waits */
+    solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 2, 1, 10);
+    assert_int_equal(solo_sent(solo, MESSAGE_ASK, 0)->to, 2);
+    assert_null(solo_sent(solo, MESSAGE_FORWARD, 1));  /* page 12 is not free */
+    solo_home_say(solo, MESSAGE_CONFIRM, 2, 1, 10, 4); /* it has all, from the first FORWARD */
+    assert_int_equal(solo_sent(solo, MESSAGE_INVALIDATE, 0)->to, 2);
+    assert_int_equal(solo_sent(solo, MESSAGE_INVALIDATE, 0)->page, 12);
+    solo_free(solo);
+}
+
+/* What has come of a range goes, when the home is told that it is not here. */
+static void test_requester_that_is_asked_drops_the_first_part(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 256};
+    struct solo_page *page = solo_page_new(&config);
+    struct message data, ask;
+
+    (void)state;
+    for (uint64_t number = 0, count = 1; number < 21; number += count, count *= 4) {
+        solo_page_have(page, number, false, number + 1);
+    }
+    solo_fault(page->solo, page->map, 21, false);
+    ask = solo_page_message(page, MESSAGE_ASK, 0, 21, 64, 99);
+    data = solo_page_message(page, MESSAGE_DATA, 2, 21, 16, 99);
+    data.granted = 64;
+    solo_page_say(page, &data);
+    solo_forget(page->solo);
+    solo_page_say(page, &ask);
+    assert_int_equal(solo_action(page->solo, ACTION_DROP, 0)->page, 21);
+    assert_int_equal(solo_action(page->solo, ACTION_DROP, 0)->count, 16);
+    assert_non_null(solo_sent(page->solo, MESSAGE_NOT_HERE, 0));
+    solo_page_free(page);
 }
 
 /* A requester died for which more runs of bytes were kept than a step has actions. */
@@ -382,8 +430,9 @@ int main(void)
         cmocka_unit_test(test_writer_of_the_first_part_is_let_go_when_the_grant_comes_between),
         cmocka_unit_test(test_refused_request_is_not_granted_later),
         cmocka_unit_test(test_admitted_request_is_not_refused_when_it_comes_again),
-        cmocka_unit_test(
-            test_reader_without_the_first_page_of_a_range_stays_a_reader_of_the_rest),
+        cmocka_unit_test(test_reader_without_the_first_page_of_a_range_stays_a_reader_of_the_rest),
+        cmocka_unit_test(test_requester_is_asked_before_a_range_is_begun_anew),
+        cmocka_unit_test(test_requester_that_is_asked_drops_the_first_part),
         cmocka_unit_test(test_death_of_who_was_given_a_thousand_pages_is_survived),
         cmocka_unit_test(test_loss_of_a_page_fails_all_additions_that_wait_for_it),
         cmocka_unit_test(test_request_for_large_pages_is_cut_to_a_few_megabytes),

@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the simulated cluster offers to look at, and to make trouble with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "dsm/core/home.h"
+#include "dsm/core/page.h"
+#include "tests/sim/cluster.h"
+
+#define NODES 3u
+#define PAGE 5u
+
+/** Three nodes, the first homes all pages of a region that all have mapped. */
+struct story {
+    struct cluster *cluster;
+    uint64_t handle[NODES];
+    map_id map[NODES];
+};
+
+static void begin(struct story *story)
+{
+    struct node_config config = {.read_ahead_pages = 1};
+
+    story->cluster = cluster_new(NODES, &config);
+    for (uint32_t i = 0; i < NODES; i++) {
+        story->handle[i] = cluster_open(story->cluster, i, 1, "/r", 64, DSM_HOME_CREATOR);
+        story->map[i] = cluster_map(story->cluster, i, 1, story->handle[i]);
+    }
+    cluster_take_log(story->cluster);
+    cluster_write(story->cluster, 1, story->map[1], PAGE, 7);
+    cluster_run(story->cluster);
+}
+
+static void test_view_tells_what_a_node_knows_of_a_page(void **state)
+{
+    struct story story;
+    struct page_view view;
+    region_id id;
+    uint64_t value;
+
+    (void)state;
+    begin(&story);
+    id = story.cluster->regions[0];
+    node_page_view(story.cluster->nodes[2].node, id, PAGE, &view);
+    assert_int_equal(view.state, PAGE_ABSENT);
+    assert_int_equal(view.home.owner, NODE_NONE); /* it is not the home */
+    node_page_view(story.cluster->nodes[1].node, id, PAGE, &view);
+    assert_int_equal(view.state, PAGE_WRITE);
+    assert_true(view.is_owner);
+    cluster_touch(story.cluster, 2, story.map[2], PAGE, true, &value);
+    node_page_view(story.cluster->nodes[2].node, id, PAGE, &view);
+    assert_int_equal(view.request, REQUEST_WRITE);
+    cluster_deliver(story.cluster, 2, 0);
+    cluster_touch(story.cluster, 0, story.map[0], PAGE, false, &value);
+    node_page_view(story.cluster->nodes[0].node, id, PAGE, &view);
+    assert_int_equal(view.home.owner, 1);
+    assert_true(nodeset_has(view.home.readers, 1));
+    assert_int_equal(view.home.transfer, TRANSFER_WRITE);
+    assert_int_equal(view.home.requester, 2);
+    assert_true(view.home.version > view.home.written);
+    assert_int_equal(view.home.count_waiters, 1);
+    id.generation++;
+    node_page_view(story.cluster->nodes[0].node, id, PAGE, &view);
+    assert_int_equal(view.home.owner, NODE_NONE);
+    assert_int_equal(view.home.written, 0);
+    cluster_free(story.cluster);
+}
+
+static void test_outcome_of_an_addition_may_come_late(void **state)
+{
+    struct story story;
+    struct reply reply;
+    uint64_t number;
+
+    (void)state;
+    begin(&story);
+    story.cluster->atomics_are_late = true;
+    number = cluster_sync(story.cluster, 2, 1, story.handle[2], SYNC_FETCH_ADD, PAGE * 4096, 3, -1);
+    cluster_run(story.cluster);
+    assert_int_equal(cluster_latest(story.cluster, 0, PAGE), 10);
+    assert_false(cluster_reply(story.cluster, 2, number, &reply));
+    assert_true(cluster_finish_atomic(story.cluster, 0));
+    assert_false(cluster_finish_atomic(story.cluster, 0));
+    cluster_run(story.cluster);
+    assert_true(cluster_reply(story.cluster, 2, number, &reply));
+    assert_int_equal(reply.value, 7);
+    cluster_free(story.cluster);
+}
+
+static void test_keeper_may_fail_a_proposal_done_or_not(void **state)
+{
+    struct call call = {.kind = CALL_OPEN,
+                        .object = RECORD_REGION,
+                        .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_CREATE | CALL_OFLAG_EXCLUSIVE,
+                        .mode = 0666,
+                        .name = "/n"};
+    static const int32_t again[] = {0, DSM_EEXIST};
+    struct reply reply;
+    uint64_t number;
+
+    (void)state;
+    for (uint32_t is_done = 0; is_done < 2; is_done++) {
+        struct story story;
+
+        begin(&story);
+        story.cluster->keeper_is_away = true;
+        number = cluster_call_start(story.cluster, 1, 1, &call);
+        cluster_run(story.cluster);
+        assert_false(cluster_reply(story.cluster, 1, number, &reply));
+        assert_true(cluster_decide_badly(story.cluster, DSM_EKEEPER, is_done));
+        cluster_heal(story.cluster);
+        cluster_run(story.cluster);
+        assert_true(cluster_reply(story.cluster, 1, number, &reply));
+        assert_int_equal(reply.error, DSM_EKEEPER);
+        assert_false(cluster_decide_badly(story.cluster, DSM_EKEEPER, true));
+        assert_int_equal(cluster_call(story.cluster, 1, 1, &call).error, again[is_done]);
+        cluster_free(story.cluster);
+    }
+}
+
+/* As many as a cluster may have; ways that are not empty come in order. */
+static void test_cluster_of_all_nodes_works(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 1};
+    struct cluster *cluster = cluster_new(NODES_MAX, &config);
+    uint32_t last = NODES_MAX - 1, from = 0, to = 0;
+    uint64_t handle, value = 0;
+    map_id map[2];
+
+    (void)state;
+    cluster_open(cluster, 0, 1, "/r", 8, DSM_HOME_CREATOR);
+    for (uint32_t i = 0; i < 2; i++) {
+        handle = cluster_open(cluster, last - i, 1, "/r", 8, DSM_HOME_CREATOR);
+        map[i] = cluster_map(cluster, last - i, 1, handle);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_false(cluster_touch(cluster, last - i, map[i], PAGE, false, &value));
+    }
+    assert_true(cluster_next_link(cluster, &from, &to));
+    assert_int_equal(from, last - 1);
+    assert_int_equal(to, 0);
+    to++;
+    assert_true(cluster_next_link(cluster, &from, &to));
+    assert_int_equal(from, last);
+    to++;
+    assert_false(cluster_next_link(cluster, &from, &to));
+    cluster_write(cluster, last, map[0], PAGE, 9);
+    assert_int_equal(cluster_read(cluster, last - 1, map[1], PAGE), 9);
+    cluster_restart(cluster, last);
+    cluster_run(cluster);
+    assert_true(nodeset_has(node_members(cluster->nodes[0].node), last));
+    cluster_free(cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_view_tells_what_a_node_knows_of_a_page),
+        cmocka_unit_test(test_outcome_of_an_addition_may_come_late),
+        cmocka_unit_test(test_keeper_may_fail_a_proposal_done_or_not),
+        cmocka_unit_test(test_cluster_of_all_nodes_works),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
