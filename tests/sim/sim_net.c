@@ -82,7 +82,8 @@ void sim_net_on_send(void *context, struct envelope *envelope)
 static void lose_all(struct sim *sim, uint32_t from, uint32_t to)
 {
     while (cluster_first(sim->cluster, from, to) != NULL) {
-        sim_log_message(&sim->log, sim->now_us, NOTE_LOSE, &cluster_first(sim->cluster, from, to)->message);
+        sim_log_message(&sim->log, sim->now_us, NOTE_LOSE,
+                        &cluster_first(sim->cluster, from, to)->message);
         cluster_lose(sim->cluster, from, to);
     }
     sim->links[from][to].last_due_us = 0;
@@ -147,10 +148,8 @@ void sim_net_heal(struct sim *sim, uint32_t one, uint32_t other, bool both)
             lose_all(sim, other, one);
         }
         if (way != 1) { /* else nobody is told */
-            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, one, other,
-                   0);
-            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, other, one,
-                   0);
+            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, one, other, 0);
+            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, other, one, 0);
         }
     }
     schedule(sim, one, other);

@@ -37,8 +37,8 @@ void sim_programs_init(struct sim *sim)
     for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *program = &sim->programs[i];
 
-        program->row = sim_row_of(sim->options.seed + sim->options.salt * UINT64_C(0x10001),
-                                  ROW_PROGRAMS + i);
+        program->row =
+            sim_row_of(sim->options.seed + sim->options.salt * UINT64_C(0x10001), ROW_PROGRAMS + i);
         sim_program_plan(sim, program, sim_draw(&program->row, COME_US));
     }
 }

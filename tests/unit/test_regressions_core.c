@@ -372,33 +372,6 @@ static void test_operation_of_a_dead_incarnation_answers_none_of_the_next(void *
 }
 
 /*
- * A node whose request had got its bytes, and not the grant, told the home that it had nothing, and
- * went on reading them: the home gave the pages to others, who wrote.
- */
-static void test_bytes_of_a_request_that_is_denied_are_dropped(void **state)
-{
-    struct node_config config = {.read_ahead_pages = 4};
-    struct solo_page *page = solo_page_new(&config);
-    struct message data, ask;
-    const struct action *drop;
-
-    (void)state;
-    solo_forget(page->solo);
-    solo_fault(page->solo, page->map, 7, true);
-    data = solo_page_message(page, MESSAGE_DATA, 2, 7, 1, 50);
-    data.flags = FLAG_WRITE | FLAG_GRANT;
-    solo_page_say(page, &data);
-    assert_non_null(solo_action(page->solo, ACTION_FILL, 0));
-    ask = solo_page_message(page, MESSAGE_ASK, 0, 7, 1, 0); /* node 2 has died */
-    solo_page_say(page, &ask);
-    drop = solo_action(page->solo, ACTION_DROP, 0);
-    assert_non_null(drop);
-    assert_int_equal(drop->page, 7);
-    assert_non_null(solo_sent(page->solo, MESSAGE_NOT_HERE, 0));
-    solo_page_free(page);
-}
-
-/*
  * The last owner of a page wanted to be rid of it when the page was lost with who had been given
  * it: the home waited for bytes for ever, and with it everybody.
  */
@@ -441,7 +414,6 @@ int main(void)
         cmocka_unit_test(test_bytes_of_a_leaving_page_are_taken_only_when_asked_for),
         cmocka_unit_test(test_record_that_breaks_the_rules_is_not_taken),
         cmocka_unit_test(test_operation_of_a_dead_incarnation_answers_none_of_the_next),
-        cmocka_unit_test(test_bytes_of_a_request_that_is_denied_are_dropped),
         cmocka_unit_test(test_page_that_is_lost_is_not_taken_from_its_last_owner),
     };
 

@@ -303,8 +303,8 @@ int main(void)
             test_reader_that_says_its_copy_is_gone_and_keeps_it_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_home_that_never_hears_a_confirmation_is_noticed,
                                         set_up, tear_down),
-        cmocka_unit_test_setup_teardown(
-            test_failing_run_is_made_smaller_and_fails_in_the_same_way, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_failing_run_is_made_smaller_and_fails_in_the_same_way,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_batch_goes_on_after_a_seed_that_fails, set_up,
                                         tear_down),
         cmocka_unit_test(test_wrong_command_line_is_told_by_name),
