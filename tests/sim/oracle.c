@@ -62,9 +62,12 @@ uint32_t oracle_home(const struct cluster *cluster, uint32_t region, uint64_t pa
         return NODE_NONE;
     }
     /* The policy, worked out a second time. */
-    turn = (uint32_t)(page / STRIPE_PAGES % nodeset_count(record->homes));
-    for (home = 0; turn > 0 || !nodeset_has(record->homes, home); home++) {
-        turn -= nodeset_has(record->homes, home);
+    home = nodeset_first(record->homes);
+    turn = nodeset_count(record->homes);
+    for (turn = turn > 1 ? (uint32_t)(page / STRIPE_PAGES % turn) : 0; turn > 0; turn--) {
+        do {
+            home++;
+        } while (!nodeset_has(record->homes, home));
     }
     return cluster->nodes[home].is_dead || cluster->nodes[home].is_outcast ||
                    cluster->records[home].joined > record->id.generation

@@ -122,6 +122,25 @@ static void test_keeper_may_fail_a_proposal_done_or_not(void **state)
     }
 }
 
+/* Nothing is promised to the programs of a node that was declared dead while it ran. */
+static void test_outcast_runs_on_and_counts_no_more(void **state)
+{
+    struct story story;
+    uint64_t value = 8;
+
+    (void)state;
+    begin(&story);
+    cluster_declare_dead(story.cluster, 1);
+    cluster_run(story.cluster);
+    assert_int_equal(cluster_read(story.cluster, 2, story.map[2], PAGE), UINT64_MAX);
+    assert_true(cluster_touch(story.cluster, 1, story.map[1], PAGE, true, &value));
+    assert_int_equal(cluster_latest(story.cluster, 0, PAGE), 7);
+    cluster_restart(story.cluster, 1);
+    cluster_run(story.cluster);
+    assert_false(cluster_frame(story.cluster, 1, 0, PAGE)->present);
+    cluster_free(story.cluster);
+}
+
 /* As many as a cluster may have; ways that are not empty come in order. */
 static void test_cluster_of_all_nodes_works(void **state)
 {
@@ -162,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_view_tells_what_a_node_knows_of_a_page),
         cmocka_unit_test(test_outcome_of_an_addition_may_come_late),
         cmocka_unit_test(test_keeper_may_fail_a_proposal_done_or_not),
+        cmocka_unit_test(test_outcast_runs_on_and_counts_no_more),
         cmocka_unit_test(test_cluster_of_all_nodes_works),
     };
 
