@@ -449,7 +449,7 @@ void sim_program_strike(struct sim *sim, uint32_t fault)
         if (program->has_reply || program->state == SIM_IDLE || !program->is_blocked) {
             sim_program_plan(sim, program, us);
         }
-    } else if (program->state == SIM_IDLE && fork_one(sim, program)) {
+    } else if (program->state == SIM_IDLE && !program->wants_reopen && fork_one(sim, program)) {
         sim->stats.faults[SIM_FORK]++;
     }
 }
