@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/sim/sim_wait.h"
 
-#define SETTLE_BASE_US 12000000u
-#define SETTLE_RESENDS 12u
-#define SETTLE_TURN_US 1000000u
+#define SETTLE_BASE_US 7000000u
+#define SETTLE_RESENDS 4u
+#define SETTLE_TURN_US 100000u
 #define WAIT_BASE_US 2000000u
 #define WAIT_RESENDS 8u
 #define WAIT_TRIPS 16u

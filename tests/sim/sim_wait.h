@@ -7,9 +7,9 @@
  *
  *     SETTLE_BASE_US + SETTLE_RESENDS * resend + SETTLE_TURN_US * programs
  *
- * The base covers the timeouts that programs give their calls (5 s at most) and the resting time of
- * bytes put aside; the resends cover a chain of messages lost, each of which is noticed only by its
- * timer; the last term covers programs that queue for one mutex or one page.
+ * The base covers the timeouts that programs give their calls (5 s at most); the resends cover a
+ * chain of messages lost, each of which is noticed only by its timer; the last term covers programs
+ * that queue for one mutex or one page.
  *
  * While faults last, a touch or a call that depends on no other program (all but LOCK, SEM_WAIT and
  * BARRIER) is answered within
