@@ -24,7 +24,7 @@
 
 /** Regions and semaphores of one run at most; made anew only while there is room. */
 #define SIM_AREAS 16u
-#define SIM_SEMS 4u
+#define SIM_SEMS SIM_AREAS
 #define SIM_SEM_UNITS 2u
 #define SIM_ADDS 8192u
 /**
