@@ -185,6 +185,7 @@ struct sim {
     uint32_t objects_made;   /* regions and semaphores */
     uint32_t slots;          /* programs and threads at the same time */
     bool has_died;           /* some program, in whatever way */
+    bool has_lost;           /* messages were lost, and nobody was told by PEER_UP */
     uint64_t quiet_since_us; /* nothing was wrong since then */
     uint32_t troubles;       /* that last */
     bool is_deciding;

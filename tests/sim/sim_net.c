@@ -107,6 +107,7 @@ void sim_net_deliver(struct sim *sim, uint32_t from, uint32_t to)
     if (fate < weights[SIM_LOSS]) {
         sim_log_message(&sim->log, sim->now_us, NOTE_LOSE, &first->message);
         sim_trouble(sim, SIM_LOSS, from, to, 0, false);
+        sim->has_lost = true;
         cluster_lose(sim->cluster, from, to);
     } else if (fate < weights[SIM_LOSS] + weights[SIM_DUPLICATE]) {
         sim_log_message(&sim->log, sim->now_us, NOTE_REPEAT, &first->message);
@@ -142,6 +143,7 @@ void sim_net_heal(struct sim *sim, uint32_t one, uint32_t other, bool both)
     }
     sim->links[one][other].cuts--;
     sim->links[other][one].cuts -= both;
+    sim->has_lost = sim->has_lost || way == 1;
     if (way != 0) { /* else all of it arrives now */
         lose_all(sim, one, other);
         if (both || way != 1) {

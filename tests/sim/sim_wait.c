@@ -31,16 +31,26 @@ uint64_t sim_wait_bound_us(const struct sim *sim)
            (uint64_t)options->weights[SIM_LATE_ATOMIC] * options->programs;
 }
 
-static bool waits_for_others(const struct sim_program *program)
+static bool waits_for_others(const struct sim *sim, const struct sim_program *program)
 {
-    return program->op == SYNC_LOCK || program->op == SYNC_SEM_WAIT || program->op == SYNC_BARRIER;
+    bool touches = program->state == SIM_TOUCHING || program->state == SIM_READING ||
+                   program->state == SIM_WRITING;
+
+    if (touches) {
+        return false;
+    }
+    if (program->op == 0) { /* the catalog's: who has old news loses to who has not */
+        return sim->options.weights[SIM_LATE_NEWS] != 0;
+    }
+    return sim->has_lost || program->op == SYNC_LOCK || program->op == SYNC_SEM_WAIT ||
+           program->op == SYNC_BARRIER;
 }
 
 /* Since when nothing was in the way; 0: it does not wait, or something may be. */
 static uint64_t waits_since(const struct sim *sim, const struct sim_program *program)
 {
     if (program->state == SIM_NONE || program->waits_since_us == 0 || sim->troubles > 0 ||
-        program->hung_until_us > program->waits_since_us || waits_for_others(program)) {
+        program->hung_until_us > program->waits_since_us || waits_for_others(sim, program)) {
         return 0;
     }
     return program->waits_since_us > sim->quiet_since_us ? program->waits_since_us

@@ -18,8 +18,14 @@
  *         + (WAIT_NEWS + WAIT_ROUNDS * programs) * (lateness of news + of the keeper)
  *         + lateness of atomic operations * programs
  *
- * of the time since when nothing has been in anybody's way. dsm-sim --json tells how much of either
- * bound was used (settle_permille, wait_permille): the constants leave a margin over that.
+ * of the time since when nothing has been in anybody's way. Two waits are looked at only in the end:
+ * - A home that has told a call that it is queued sends the outcome once, and again when the link
+ *   comes up: where a message was lost without that (which TCP does not do), calls to homes.
+ * - Records change by compare-and-swap: where news come late to some nodes, calls to the catalog,
+ *   which lose to those of other nodes as long as others go on changing the same record.
+ *
+ * dsm-sim --json tells how much of either bound was used (settle_permille, wait_permille): the
+ * constants leave a margin over that.
  */
 #ifndef DSM_TESTS_SIM_SIM_WAIT_H
 #define DSM_TESTS_SIM_SIM_WAIT_H
