@@ -5,12 +5,14 @@
  *
  * Invariants
  *   C1 one call is one transaction: all of its changes are on disk when it returns 0, none
- * otherwise; but of the last call, if its changes could not be synced, a loss of power or of this
- * process before the next success may bring all of them back C2 each changed record gets a revision of its own, newer than every revision before C3
- * a name is held by at most one object of its kind that is not unlinked C4 (slot, generation) never
- * comes back: the generation is the revision of the creation C5 a bit in readers or writers is that
- * of a node that was alive at that revision, and writers is a part of readers C6 an unlinked object
- * has a reader
+ *      otherwise; but of the last call, if its changes could not be synced, a loss of power or of
+ *      this process before the next success may bring all of them back
+ *   C2 each changed record gets a revision of its own, newer than every revision before
+ *   C3 a name is held by at most one object of its kind that is not unlinked
+ *   C4 (slot, generation) never comes back: the generation is the revision of the creation
+ *   C5 a bit in readers or writers is that of a node that was alive at that revision, and writers
+ *      is a part of readers
+ *   C6 an unlinked object has a reader
  */
 #ifndef DSM_AGENT_CATALOG_STORE_H
 #define DSM_AGENT_CATALOG_STORE_H

@@ -285,10 +285,6 @@ void pages_on_grant(struct pages *pages, const struct message *message)
     }
 }
 
-/*
- * The source died. Pages that came and are not complete go: from this answer on the home does not
- * count this node as one that has them, and may give any of them to another.
- */
 void pages_on_ask(struct pages *pages, const struct message *message)
 {
     struct page_request *request = pages_request(pages, message->request);

@@ -143,8 +143,8 @@ static void schedule(struct sim *sim)
 
     if (cluster->proposals != NULL && !sim->is_deciding) {
         sim->is_deciding = true;
-        sim_at(sim, sim->now_us + KEEPER_US + draw_late(sim, SIM_SLOW_KEEPER), SIM_DUE_DECIDE, 0,
-               0, 0);
+        sim_at(sim, sim->now_us + KEEPER_US + draw_late(sim, SIM_SLOW_KEEPER), SIM_DUE_DECIDE, 0, 0,
+               0);
     }
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
         if (cluster->news[i] != NULL && !sim->hosts[i].is_telling) {
@@ -177,7 +177,8 @@ static void decide(struct sim *sim)
     sim->is_deciding = false;
     while (sim->cluster->proposals != NULL) {
         note(sim, NOTE_DECIDE, NODE_NONE);
-        if (!sim->is_ending && sim_draw(&sim->keeper, 10000) < sim->options.weights[SIM_BAD_KEEPER]) {
+        if (!sim->is_ending &&
+            sim_draw(&sim->keeper, 10000) < sim->options.weights[SIM_BAD_KEEPER]) {
             sim->stats.faults[SIM_BAD_KEEPER]++;
             cluster_decide_badly(sim->cluster, DSM_EKEEPER, sim_chance(&sim->keeper, 2));
         } else {
@@ -367,8 +368,7 @@ static void set_up(struct sim *sim)
     sim->quiet_since_us = sim->now_us;
     for (uint32_t i = 0; i < options->nodes; i++) {
         sim->hosts[i].wake_us = UINT64_MAX;
-        sim->hosts[i].is_slow =
-            options->weights[SIM_LATE_NEWS] != 0 && sim_chance(&sim->keeper, 2);
+        sim->hosts[i].is_slow = options->weights[SIM_LATE_NEWS] != 0 && sim_chance(&sim->keeper, 2);
         sim->cluster->is_late[i] = sim->hosts[i].is_slow;
         sim->stats.faults[SIM_LATE_NEWS] += sim->hosts[i].is_slow;
     }

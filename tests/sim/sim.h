@@ -24,7 +24,7 @@
 
 /** Regions and semaphores of one run at most; made anew only while there is room. */
 #define SIM_AREAS 16u
-#define SIM_SEMS 4u
+#define SIM_SEMS SIM_AREAS
 #define SIM_SEM_UNITS 2u
 #define SIM_ADDS 8192u
 /**
@@ -123,7 +123,7 @@ struct sim_area {
 
 struct sim_sem {
     region_id id;
-    uint32_t taken, unknown_units; /* held, or gone with who held them */
+    uint32_t taken, unknown_units;      /* held, or gone with who held them */
     uint32_t left_units[SIM_NODES_MAX]; /* of dead programs: their node gives them back */
 };
 
@@ -148,8 +148,8 @@ struct sim_host {
     uint64_t wake_us; /* an EVENT_WAKE is due then, UINT64_MAX: none */
     uint64_t retires_until_us;
     bool is_telling;
-    bool is_slow;  /* its news come late */
-    bool is_dirty; /* it was stepped in this event */
+    bool is_slow;      /* its news come late */
+    bool is_dirty;     /* it was stepped in this event */
     bool is_finishing; /* the outcome of an atomic operation is on its way */
 };
 
@@ -158,15 +158,15 @@ struct sim_stats {
     uint64_t operations, events, steps, messages, poisoned, deaths;
     uint64_t faults[SIM_FAULT_KINDS];
     uint64_t virtual_us;
-    uint64_t settle_us, wait_us; /* the longest there were, see sim_wait.h */
+    uint64_t settle_us, wait_us;             /* the longest there were, see sim_wait.h */
     uint64_t settle_permille, wait_permille; /* the longest, of their bounds */
 };
 
-/** A defect planted by a test of the simulator itself (test_sim.c): is this message to be spoilt? */
+/** A defect planted by a test of the simulator itself (test_sim.c): some messages are spoilt. */
 struct sim_plant {
-    uint32_t kind; /* enum message_kind; 0: none */
-    uint32_t turns_into;
-    uint64_t each; /* every so many of them */
+    uint32_t kind;       /* enum message_kind; 0: none */
+    uint32_t turns_into; /* another one; 0: it stays that, its version is 0 */
+    uint64_t each;       /* every so many of them */
 };
 
 struct sim {
@@ -182,9 +182,10 @@ struct sim {
     uint32_t count_names;
     uint64_t next_value; /* every value is written once */
     client_id next_client;
-    uint32_t objects_made; /* regions and semaphores */
-    uint32_t slots;        /* programs and threads at the same time */
-    bool has_died;         /* some program, in whatever way */
+    uint32_t objects_made;   /* regions and semaphores */
+    uint32_t slots;          /* programs and threads at the same time */
+    bool has_died;           /* some program, in whatever way */
+    bool has_lost;           /* messages were lost, and nobody was told by PEER_UP */
     uint64_t quiet_since_us; /* nothing was wrong since then */
     uint32_t troubles;       /* that last */
     bool is_deciding;

@@ -18,7 +18,7 @@ struct sim_batch {
     struct sim_overrides overrides;
     /* out */
     uint64_t seeds, failed;
-    struct sim_stats sum; /* of the seeds that passed */
+    struct sim_stats sum;                           /* of the seeds that passed */
     struct sim_outcome failures[SIM_FAILURES_KEPT]; /* in order of seeds */
     double elapsed_s;
 };

@@ -32,8 +32,8 @@ static void check_adds(struct sim *sim, uint32_t index)
         if (!oracle_may_be_lost(sim->cluster, index, SIM_ADD_PAGE + i) &&
             (value < area->adds[i] || value > area->adds[i] + area->unknown_adds[i])) {
             sim_fail(sim, "O9", "area %u page %u is %llu after %llu additions, %llu unknown", index,
-                     SIM_ADD_PAGE + i, (unsigned long long)value,
-                     (unsigned long long)area->adds[i], (unsigned long long)area->unknown_adds[i]);
+                     SIM_ADD_PAGE + i, (unsigned long long)value, (unsigned long long)area->adds[i],
+                     (unsigned long long)area->unknown_adds[i]);
         }
     }
 }
@@ -54,8 +54,7 @@ static void check_swaps(struct sim *sim, uint32_t index)
     if (value != latest(sim, index, SIM_SWAP_PAGE) || count != area->swapped) {
         sim_fail(sim, "O9", "area %u: %llu swaps, a chain of %llu that ends at %llu and not %llu",
                  index, (unsigned long long)area->swapped, (unsigned long long)count,
-                 (unsigned long long)value,
-                 (unsigned long long)latest(sim, index, SIM_SWAP_PAGE));
+                 (unsigned long long)value, (unsigned long long)latest(sim, index, SIM_SWAP_PAGE));
     }
 }
 
@@ -67,9 +66,9 @@ static void check_barriers(struct sim *sim, uint32_t index)
         uint64_t most = barrier->let_go + barrier->unknown;
 
         if (most / i * i < barrier->let_go) {
-            sim_fail(sim, "O7", "area %u: a barrier of %u let %llu go and others not (%llu unknown)",
-                     index, i, (unsigned long long)barrier->let_go,
-                     (unsigned long long)barrier->unknown);
+            sim_fail(sim, "O7",
+                     "area %u: a barrier of %u let %llu go and others not (%llu unknown)", index, i,
+                     (unsigned long long)barrier->let_go, (unsigned long long)barrier->unknown);
         }
     }
 }
@@ -128,6 +127,7 @@ static void read_all(struct sim *sim)
 
 void sim_check_end(struct sim *sim)
 {
+    cluster_advance(sim->cluster, REST_MS); /* what was lost of the last requests is repeated */
     read_all(sim);
     for (uint32_t i = 0; i < SIM_AREAS; i++) {
         check_adds(sim, i);

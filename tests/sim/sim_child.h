@@ -21,16 +21,16 @@ struct sim_overrides {
 
 /** What parent and child share. */
 struct sim_shared {
-    struct sim sim;     /* of the seed under way */
-    uint64_t seed;      /* under way */
-    uint64_t count;     /* seeds that have passed */
+    struct sim sim;       /* of the seed under way */
+    uint64_t seed;        /* under way */
+    uint64_t count;       /* seeds that have passed */
     struct sim_stats sum; /* of those */
 };
 
 struct sim_child {
     struct sim_shared *shared;
-    int errors; /* a file of what the child tells on standard error */
-    pid_t pid;  /* 0: none runs */
+    int errors;   /* a file of what the child tells on standard error */
+    pid_t pid;    /* 0: none runs */
     uint64_t end; /* the seed after the last one of its batch */
 };
 

@@ -55,29 +55,30 @@ static const struct option fixed_options[] = {
 
 void sim_cli_help(FILE *to)
 {
-    fprintf(to, "usage: dsm-sim [--seeds N] [--first F] [--time SECONDS] [--jobs J] [--json]\n"
-                "       dsm-sim --seed S [--verbose] [--json]\n"
-                "       dsm-sim --shrink S\n\n"
-                "Runs the protocol's core on 2 to 64 simulated nodes, with faults, and checks what\n"
-                "it promises (tests/sim/oracle.h). A seed is the same run on every machine.\n\n"
-                "  --seeds N         run so many seeds (2000)\n"
-                "  --first F         the first of them (1)\n"
-                "  --time SECONDS    run seeds until then\n"
-                "  --jobs J          processes at the same time (one for each CPU)\n"
-                "  --seed S          replay one seed: tell its faults, and how a failure came\n"
-                "  --verbose         with --seed: tell every event\n"
-                "  --shrink S        reduce a failing seed; the first one is without being asked\n"
-                "  --no-shrink       leave it as it is\n"
-                "  --guard SECONDS   a seed that takes longer has failed (60)\n"
-                "  --json            tell the result as JSON\n"
-                "  --help            this\n\n"
-                "On top of what a seed draws:\n"
-                "  --nodes N         2 to 64\n"
-                "  --programs N      1 to 64\n"
-                "  --pages N         of a new region, 8 to 500\n"
-                "  --steps N         events until the faults stop, 1 to 1000000\n"
-                "  --read-ahead N    pages, 1 to 256\n"
-                "  --salt N          draw other numbers for the same faults\n");
+    fprintf(to,
+            "usage: dsm-sim [--seeds N] [--first F] [--time SECONDS] [--jobs J] [--json]\n"
+            "       dsm-sim --seed S [--verbose] [--json]\n"
+            "       dsm-sim --shrink S\n\n"
+            "Runs the protocol's core on 2 to 64 simulated nodes, with faults, and checks what\n"
+            "it promises (tests/sim/oracle.h). A seed is the same run on every machine.\n\n"
+            "  --seeds N         run so many seeds (2000)\n"
+            "  --first F         the first of them (1)\n"
+            "  --time SECONDS    run seeds until then\n"
+            "  --jobs J          processes at the same time (one for each CPU)\n"
+            "  --seed S          replay one seed: tell its faults, and how a failure came\n"
+            "  --verbose         with --seed: tell every event\n"
+            "  --shrink S        reduce a failing seed; the first one is without being asked\n"
+            "  --no-shrink       leave it as it is\n"
+            "  --guard SECONDS   a seed that takes longer has failed (60)\n"
+            "  --json            tell the result as JSON\n"
+            "  --help            this\n\n"
+            "On top of what a seed draws:\n"
+            "  --nodes N         2 to 64\n"
+            "  --programs N      1 to 64\n"
+            "  --pages N         of a new region, 8 to 500\n"
+            "  --steps N         events until the faults stop, 1 to 1000000\n"
+            "  --read-ahead N    pages, 1 to 256\n"
+            "  --salt N          draw other numbers for the same faults\n");
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         fprintf(to, "  --no-%-13swithout this fault: %s\n", sim_fault_name(i), sim_fault_text(i));
     }

@@ -49,8 +49,7 @@ static void stop(struct sim *sim, uint32_t node, bool in_good_order)
     }
     end_programs(sim, node, true);
     sim_at(sim, sim->now_us + late_us, SIM_DUE_DECLARE, node, 0, 0);
-    sim_at(sim,
-           sim->now_us + late_us + sim_draw_log(&sim->faults, RESTART_MIN_US, RESTART_MAX_US),
+    sim_at(sim, sim->now_us + late_us + sim_draw_log(&sim->faults, RESTART_MIN_US, RESTART_MAX_US),
            SIM_DUE_RESTART, node, 0, 0);
 }
 

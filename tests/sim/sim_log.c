@@ -92,8 +92,7 @@ const char *sim_op_name(uint32_t op)
 const char *sim_call_name(uint32_t kind)
 {
     static const char *const names[CALL_KINDS] = {
-        "?",   "OPEN",  "CLOSE",  "TRUNCATE", "STAT",
-        "MAP", "UNMAP", "UNLINK", "SYNC",
+        "?", "OPEN", "CLOSE", "TRUNCATE", "STAT", "MAP", "UNMAP", "UNLINK", "SYNC",
     };
 
     return kind < CALL_KINDS ? names[kind] : "?";
@@ -102,9 +101,8 @@ const char *sim_call_name(uint32_t kind)
 static const char *action_name(uint32_t kind)
 {
     static const char *const names[] = {
-        "?",    "SEND",   "FILL",   "ALLOW",  "WAKE",        "PROTECT",      "DROP",     "KEEP",
-        "FORGET", "POISON", "ATOMIC", "REGION_OPEN", "REGION_CLOSE", "MAP_GONE", "PROPOSE",
-        "REPLY",
+        "?",      "SEND",   "FILL",   "ALLOW",       "WAKE",         "PROTECT",  "DROP",    "KEEP",
+        "FORGET", "POISON", "ATOMIC", "REGION_OPEN", "REGION_CLOSE", "MAP_GONE", "PROPOSE", "REPLY",
     };
 
     return kind < sizeof(names) / sizeof(names[0]) ? names[kind] : "?";
@@ -120,9 +118,9 @@ static void print_message(const struct sim_note *note, char *text, size_t bytes)
                  note->other, message_kind_name(note->what), sim_op_name(note->op),
                  (unsigned long long)note->value, note->error, note->flag, verbs[note->kind]);
     } else {
-        snprintf(text, bytes, "%u>%u %s %llu+%u request %llu flags %u: %s", note->node,
-                 note->other, message_kind_name(note->what), (unsigned long long)note->page,
-                 note->count, (unsigned long long)note->value, note->flag, verbs[note->kind]);
+        snprintf(text, bytes, "%u>%u %s %llu+%u request %llu flags %u: %s", note->node, note->other,
+                 message_kind_name(note->what), (unsigned long long)note->page, note->count,
+                 (unsigned long long)note->value, note->flag, verbs[note->kind]);
     }
 }
 
@@ -150,9 +148,8 @@ static void print_rest(const struct sim_note *note, char *text, size_t bytes)
 
     switch (note->kind) {
     case NOTE_ACTION:
-        snprintf(text, bytes, "node %u: %s %llu+%u%s map %llu", note->node,
-                 action_name(note->what), page, note->count, note->flag != 0 ? " to write" : "",
-                 value);
+        snprintf(text, bytes, "node %u: %s %llu+%u%s map %llu", note->node, action_name(note->what),
+                 page, note->count, note->flag != 0 ? " to write" : "", value);
         break;
     case NOTE_FAULT:
         snprintf(text, bytes, "%s %s: node %u, other %u (%llu)",

@@ -39,7 +39,7 @@ struct sim_note {
 struct sim_log {
     uint64_t hash;
     uint64_t count;
-    bool is_verbose; /* told on standard output at once */
+    bool is_verbose;                      /* told on standard output at once */
     struct sim_note notes[SIM_LOG_NOTES]; /* the last ones */
 };
 

@@ -50,12 +50,16 @@ static void schedule(struct sim *sim, uint32_t from, uint32_t to)
     }
 }
 
-/* A test of the simulator has planted a defect: now and then a kind of message is another one. */
+/* A test of the simulator has planted a defect: now and then a message is another one. */
 static void spoil(struct sim *sim, struct envelope *envelope)
 {
     if (sim->plant.kind != 0 && envelope->message.kind == sim->plant.kind &&
         ++sim->planted % sim->plant.each == 0) {
-        envelope->message.kind = (uint8_t)sim->plant.turns_into;
+        if (sim->plant.turns_into != 0) {
+            envelope->message.kind = (uint8_t)sim->plant.turns_into;
+        } else {
+            envelope->message.version = 0;
+        }
     }
 }
 
@@ -78,7 +82,8 @@ void sim_net_on_send(void *context, struct envelope *envelope)
 static void lose_all(struct sim *sim, uint32_t from, uint32_t to)
 {
     while (cluster_first(sim->cluster, from, to) != NULL) {
-        sim_log_message(&sim->log, sim->now_us, NOTE_LOSE, &cluster_first(sim->cluster, from, to)->message);
+        sim_log_message(&sim->log, sim->now_us, NOTE_LOSE,
+                        &cluster_first(sim->cluster, from, to)->message);
         cluster_lose(sim->cluster, from, to);
     }
     sim->links[from][to].last_due_us = 0;
@@ -102,6 +107,7 @@ void sim_net_deliver(struct sim *sim, uint32_t from, uint32_t to)
     if (fate < weights[SIM_LOSS]) {
         sim_log_message(&sim->log, sim->now_us, NOTE_LOSE, &first->message);
         sim_trouble(sim, SIM_LOSS, from, to, 0, false);
+        sim->has_lost = true;
         cluster_lose(sim->cluster, from, to);
     } else if (fate < weights[SIM_LOSS] + weights[SIM_DUPLICATE]) {
         sim_log_message(&sim->log, sim->now_us, NOTE_REPEAT, &first->message);
@@ -137,16 +143,15 @@ void sim_net_heal(struct sim *sim, uint32_t one, uint32_t other, bool both)
     }
     sim->links[one][other].cuts--;
     sim->links[other][one].cuts -= both;
+    sim->has_lost = sim->has_lost || way == 1;
     if (way != 0) { /* else all of it arrives now */
         lose_all(sim, one, other);
         if (both || way != 1) {
             lose_all(sim, other, one);
         }
         if (way != 1) { /* else nobody is told */
-            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, one, other,
-                   0);
-            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, other, one,
-                   0);
+            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, one, other, 0);
+            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, other, one, 0);
         }
     }
     schedule(sim, one, other);

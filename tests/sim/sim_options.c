@@ -67,7 +67,7 @@ static uint32_t draw_weight(struct sim_row *row, uint32_t fault)
     }
 }
 
-/* None, one alone, or each with the same chance, which is small in some seeds and large in others. */
+/* None, one alone, or each with the same chance: small in some seeds, large in others. */
 static void draw_faults(struct sim_options *options, struct sim_row *row)
 {
     uint64_t kind = sim_draw(row, 16);
@@ -104,8 +104,8 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
 {
     struct sim_row row = sim_row_of(seed, ROW_SWARM);
     bool is_large = sim_chance(&row, LARGE_ONE_IN);
-    uint64_t large = sim_draw_log(&row, 7, CLUSTER_NODES < SIM_NODES_MAX ? CLUSTER_NODES
-                                                                         : SIM_NODES_MAX);
+    uint64_t large =
+        sim_draw_log(&row, 7, CLUSTER_NODES < SIM_NODES_MAX ? CLUSTER_NODES : SIM_NODES_MAX);
 
     memset(options, 0, sizeof(*options));
     options->seed = seed;

@@ -33,7 +33,7 @@
     X(LATE_DEATH, "late-death", UPTO_US, "a dead agent is declared dead late")                     \
     X(LATE_NEWS, "late-news", UPTO_US, "the catalog's news come late, to each node otherwise")     \
     X(SLOW_KEEPER, "slow-keeper", UPTO_US, "proposals are answered late")                          \
-    X(BAD_KEEPER, "bad-keeper", PER_MESSAGE, "proposals fail, be they carried out or not")          \
+    X(BAD_KEEPER, "bad-keeper", PER_MESSAGE, "proposals fail, be they carried out or not")         \
     X(LATE_ATOMIC, "late-atomic", UPTO_US, "operations at the home take long")                     \
     X(EVICTION, "eviction", EVERY, "nodes may keep few pages (all but node 0)")                    \
     X(RENEW, "renew", EVERY, "the region is unlinked; who opens it next makes a new one")          \
@@ -43,7 +43,7 @@ enum sim_fault {
 #define SIM_FAULT_ENUM(name, text, unit, what) SIM_##name,
     SIM_FAULTS(SIM_FAULT_ENUM)
 #undef SIM_FAULT_ENUM
-    SIM_FAULT_KINDS,
+        SIM_FAULT_KINDS,
 };
 
 /** How programs choose pages. */
@@ -59,7 +59,7 @@ enum sim_pattern {
 #define SIM_PATTERN_ENUM(name, text) SIM_##name,
     SIM_PATTERNS(SIM_PATTERN_ENUM)
 #undef SIM_PATTERN_ENUM
-    SIM_PATTERN_KINDS,
+        SIM_PATTERN_KINDS,
 };
 
 /** How long messages take. */
@@ -80,20 +80,20 @@ enum sim_delay {
 
 struct sim_options {
     uint64_t seed;
-    uint64_t salt;  /* other rows of numbers for the same swarm */
+    uint64_t salt; /* other rows of numbers for the same swarm */
     uint32_t nodes;
     uint32_t programs;
-    uint64_t pages; /* of a new region */
-    uint64_t steps; /* events until the faults stop */
-    uint32_t names; /* regions that programs use at the same time */
+    uint64_t pages;        /* of a new region */
+    uint64_t steps;        /* events until the faults stop */
+    uint32_t names;        /* regions that programs use at the same time */
     uint64_t budget_pages; /* with EVICTION */
     uint32_t read_ahead_pages;
     uint32_t resend_ms;
     bool striped;
     uint32_t delay; /* enum sim_delay */
     uint64_t delay_us;
-    uint64_t think_us;   /* of a program between two deeds, at most */
-    uint32_t sync_share; /* of 100 deeds, so many synchronise */
+    uint64_t think_us;                    /* of a program between two deeds, at most */
+    uint32_t sync_share;                  /* of 100 deeds, so many synchronise */
     uint32_t patterns[SIM_PATTERN_KINDS]; /* weights */
     uint32_t weights[SIM_FAULT_KINDS];    /* 0: off */
 };

@@ -37,8 +37,8 @@ void sim_programs_init(struct sim *sim)
     for (uint32_t i = 0; i < sim->slots; i++) {
         struct sim_program *program = &sim->programs[i];
 
-        program->row = sim_row_of(sim->options.seed + sim->options.salt * UINT64_C(0x10001),
-                                  ROW_PROGRAMS + i);
+        program->row =
+            sim_row_of(sim->options.seed + sim->options.salt * UINT64_C(0x10001), ROW_PROGRAMS + i);
         sim_program_plan(sim, program, sim_draw(&program->row, COME_US));
     }
 }
@@ -449,7 +449,7 @@ void sim_program_strike(struct sim *sim, uint32_t fault)
         if (program->has_reply || program->state == SIM_IDLE || !program->is_blocked) {
             sim_program_plan(sim, program, us);
         }
-    } else if (program->state == SIM_IDLE && fork_one(sim, program)) {
+    } else if (program->state == SIM_IDLE && !program->wants_reopen && fork_one(sim, program)) {
         sim->stats.faults[SIM_FORK]++;
     }
 }

@@ -29,8 +29,8 @@ static void tell_program(struct out *out, const struct sim *sim, uint32_t index)
 
     tell(out, "  program %u on node %u, area %u: ", index, program->node, program->area);
     if (program->is_blocked) {
-        tell(out, "waits to %s page %llu", program->write || program->state == SIM_WRITING
-                                               ? "write" : "read",
+        tell(out, "waits to %s page %llu",
+             program->write || program->state == SIM_WRITING ? "write" : "read",
              (unsigned long long)program->page);
     } else if (program->call != 0) {
         tell(out, "waits for %s %s", sim_call_name(program->call_kind),

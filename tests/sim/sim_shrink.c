@@ -103,8 +103,7 @@ static bool cut_programs(struct state *state)
 
 static bool cut_pages(struct state *state)
 {
-    for (uint64_t pages = SIM_PAGES_MIN; pages < state->now.pages;
-         pages = pages * 3 / 2) {
+    for (uint64_t pages = SIM_PAGES_MIN; pages < state->now.pages; pages = pages * 3 / 2) {
         struct sim_overrides less = state->shrink->best;
 
         less.pages = pages;

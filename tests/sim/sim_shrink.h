@@ -12,10 +12,10 @@
 struct sim_shrink {
     uint64_t seed;
     uint32_t guard_s;
-    uint32_t seconds;        /* at most */
-    struct sim_overrides best; /* in: the run that fails; out: the smallest one */
+    uint32_t seconds;           /* at most */
+    struct sim_overrides best;  /* in: the run that fails; out: the smallest one */
     struct sim_outcome outcome; /* in: how; out: of the smallest one */
-    uint32_t runs;           /* that were made */
+    uint32_t runs;              /* that were made */
 };
 
 void sim_shrink(struct sim_shrink *shrink, struct sim_child *child);

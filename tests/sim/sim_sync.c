@@ -33,8 +33,7 @@ static int64_t draw_timeout(struct sim_program *program)
 {
     uint64_t choice = sim_draw(&program->row, 4);
 
-    return choice == 0 ? 0
-                       : (int64_t)sim_draw(&program->row, choice == 1 ? 100 : TIMEOUT_MS_MAX);
+    return choice == 0 ? 0 : (int64_t)sim_draw(&program->row, choice == 1 ? 100 : TIMEOUT_MS_MAX);
 }
 
 static void start(struct sim *sim, struct sim_program *program, const struct call *wanted)
@@ -76,9 +75,7 @@ static void start_add(struct sim *sim, struct sim_program *program)
 static void start_swap(struct sim *sim, struct sim_program *program)
 {
     struct sim_area *area = &sim->areas[program->area];
-    struct call call = {.op = SYNC_COMPARE_SWAP,
-                        .offset = SIM_SWAP_PAGE * 4096,
-                        .timeout_ms = -1};
+    struct call call = {.op = SYNC_COMPARE_SWAP, .offset = SIM_SWAP_PAGE * 4096, .timeout_ms = -1};
 
     if (area->swaps + 1 >= SIM_ADDS) {
         sim_program_rest(sim, program);
@@ -158,8 +155,8 @@ static void on_lock(struct sim *sim, struct sim_program *program, int32_t error)
         return;
     }
     if (lock->holder != 0) {
-        sim_fail(sim, "O6", "a mutex of area %u has two holders: programs %u and %u",
-                 program->area, lock->holder - 1, (uint32_t)(program - sim->programs));
+        sim_fail(sim, "O6", "a mutex of area %u has two holders: programs %u and %u", program->area,
+                 lock->holder - 1, (uint32_t)(program - sim->programs));
     }
     if (lock->died && error != DSM_EOWNERDEAD) {
         sim_fail(sim, "O6", "program %u was not told that the mutex's holder died",

@@ -20,8 +20,8 @@ static json_t *json_stats(const struct sim_stats *stats)
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "operations",
                      (json_int_t)stats->operations, "events", (json_int_t)stats->events,
                      "core_steps", (json_int_t)stats->steps, "messages",
-                     (json_int_t)stats->messages, "deaths", (json_int_t)stats->deaths,
-                     "settle_us", (json_int_t)stats->settle_us, "settle_permille",
+                     (json_int_t)stats->messages, "deaths", (json_int_t)stats->deaths, "settle_us",
+                     (json_int_t)stats->settle_us, "settle_permille",
                      (json_int_t)stats->settle_permille, "wait_us", (json_int_t)stats->wait_us,
                      "wait_permille", (json_int_t)stats->wait_permille, "faults", faults);
 }
@@ -131,10 +131,10 @@ static void print_batch_json(const struct sim_batch *batch)
     uint64_t kept = batch->failed < SIM_FAILURES_KEPT ? batch->failed : SIM_FAILURES_KEPT;
 
     for (uint64_t i = 0; i < kept; i++) {
-        json_array_append_new(failures, json_pack("{s:I, s:s, s:s}", "seed",
-                                                  (json_int_t)batch->failures[i].seed, "property",
-                                                  batch->failures[i].kind, "text",
-                                                  batch->failures[i].text));
+        json_array_append_new(failures,
+                              json_pack("{s:I, s:s, s:s}", "seed",
+                                        (json_int_t)batch->failures[i].seed, "property",
+                                        batch->failures[i].kind, "text", batch->failures[i].text));
     }
     print_json(json_pack("{s:I, s:I, s:I, s:f, s:f, s:o, s:o}", "first", (json_int_t)batch->first,
                          "seeds", (json_int_t)batch->seeds, "failed", (json_int_t)batch->failed,

@@ -7,9 +7,9 @@
  *
  *     SETTLE_BASE_US + SETTLE_RESENDS * resend + SETTLE_TURN_US * programs
  *
- * The base covers the timeouts that programs give their calls (5 s at most) and the resting time of
- * bytes put aside; the resends cover a chain of messages lost, each of which is noticed only by its
- * timer; the last term covers programs that queue for one mutex or one page.
+ * The base covers the timeouts that programs give their calls (5 s at most); the resends cover a
+ * chain of messages lost, each of which is noticed only by its timer; the last term covers programs
+ * that queue for one mutex or one page.
  *
  * While faults last, a touch or a call that depends on no other program (all but LOCK, SEM_WAIT and
  * BARRIER) is answered within
@@ -18,8 +18,16 @@
  *         + (WAIT_NEWS + WAIT_ROUNDS * programs) * (lateness of news + of the keeper)
  *         + lateness of atomic operations * programs
  *
- * of the time since when nothing has been in anybody's way. dsm-sim --json tells how much of either
- * bound was used (settle_permille, wait_permille): the constants leave a margin over that.
+ * of the time since when nothing has been in anybody's way.
+ *
+ * Two waits are looked at only in the end:
+ * - A home that has told a call that it is queued sends the outcome once, and again when the link
+ *   comes up: where a message was lost without that (which TCP does not do), calls to homes.
+ * - Records change by compare-and-swap: where news come late to some nodes, calls to the catalog,
+ *   which lose to those of other nodes as long as others go on changing the same record.
+ *
+ * dsm-sim --json tells how much of either bound was used (settle_permille, wait_permille): the
+ * constants leave a margin over that.
  */
 #ifndef DSM_TESTS_SIM_SIM_WAIT_H
 #define DSM_TESTS_SIM_SIM_WAIT_H

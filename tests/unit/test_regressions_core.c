@@ -337,6 +337,66 @@ static void test_record_that_breaks_the_rules_is_not_taken(void **state)
     solo_free(solo);
 }
 
+/*
+ * An operation at the home that was still under way when its node died was taken for the outcome of
+ * the request that the node's next incarnation had sent under the same number: a lock, given twice.
+ */
+static void test_operation_of_a_dead_incarnation_answers_none_of_the_next(void **state)
+{
+    struct solo *solo = solo_home_new();
+    struct message add = solo_home_message(solo, MESSAGE_SYNC, 1, 1, 0, 0);
+    struct message lock = solo_home_message(solo, MESSAGE_SYNC, 2, 1, 0, 0);
+    struct event done = {.kind = EVENT_ATOMIC_DONE};
+    const struct action *atomic;
+
+    (void)state;
+    add.op = SYNC_FETCH_ADD;
+    add.offset = 5 * 4096;
+    add.value = 1;
+    solo_message(solo, &add, 0);
+    atomic = solo_action(solo, ACTION_ATOMIC, 0);
+    assert_non_null(atomic);
+    done.atomic_done.requester = atomic->message.requester;
+    done.atomic_done.request = atomic->message.request;
+    solo_home_die(solo, 1);
+    solo_member(solo, 1, 9, true, 0);
+    lock.op = SYNC_LOCK;
+    lock.epoch = node_epoch(solo->node);
+    solo_message(solo, &lock, 0);
+    lock.from = 1; /* it waits for the mutex, under the number that the addition had */
+    solo_message(solo, &lock, 0);
+    solo_forget(solo);
+    solo_step(solo, &done);
+    assert_null(solo_sent(solo, MESSAGE_SYNC_REPLY, 0));
+    solo_free(solo);
+}
+
+/*
+ * The last owner of a page wanted to be rid of it when the page was lost with who had been given
+ * it: the home waited for bytes for ever, and with it everybody.
+ */
+static void test_page_that_is_lost_is_not_taken_from_its_last_owner(void **state)
+{
+    struct solo *solo = solo_home_new();
+
+    (void)state;
+    solo_home_has(solo, MESSAGE_WRITE, 1, 3);
+    solo_home_has(solo, MESSAGE_READ, 3, 3);
+    solo_home_say(solo, MESSAGE_WRITE, 2, 1, 3, 1); /* FORWARD to 1, INVALIDATE to 3 */
+    solo_home_say(solo, MESSAGE_LEAVE, 1, 2, 3, 1); /* waits, and its bytes are on their way */
+    solo_home_die(solo, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct message adopt = *solo_sent(solo, MESSAGE_ADOPT, i);
+
+        solo_home_say_adopt(solo, MESSAGE_NOT_HERE, adopt.to, &adopt);
+    }
+    assert_true(solo_home_run(solo, 3).lost);
+    assert_null(solo_sent(solo, MESSAGE_TAKE, 0));
+    assert_int_equal(solo_sent(solo, MESSAGE_RELEASE, 0)->flags, FLAG_LEAVE);
+    assert_false(solo_home_run(solo, 3).busy);
+    solo_free(solo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -353,6 +413,8 @@ int main(void)
         cmocka_unit_test(test_forward_never_makes_a_node_send_to_itself),
         cmocka_unit_test(test_bytes_of_a_leaving_page_are_taken_only_when_asked_for),
         cmocka_unit_test(test_record_that_breaks_the_rules_is_not_taken),
+        cmocka_unit_test(test_operation_of_a_dead_incarnation_answers_none_of_the_next),
+        cmocka_unit_test(test_page_that_is_lost_is_not_taken_from_its_last_owner),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
