@@ -18,8 +18,9 @@
  *         + (WAIT_NEWS + WAIT_ROUNDS * programs) * (lateness of news + of the keeper)
  *         + lateness of atomic operations * programs
  *
- *         + (WAIT_NEWS + WAIT_ROUNDS * programs)
- *         * (lateness of news + of the keeper)
+ * of the time since when nothing has been in anybody's way.
+ *
+ * Two waits are looked at only in the end:
  * - A home that has told a call that it is queued sends the outcome once, and again when the link
  *   comes up: where a message was lost without that (which TCP does not do), calls to homes.
  * - Records change by compare-and-swap: where news come late to some nodes, calls to the catalog,
