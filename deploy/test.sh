@@ -39,9 +39,9 @@ build() {
     ninja -C "$directory"
 }
 
-# run_tests DIR NAME: all tests of a build; what they say is counted at the end.
+# run_tests DIR NAME OPTION...: the tests of a build; what they say is counted at the end.
 run_tests() {
-    meson test -C "$1" --no-rebuild --print-errorlogs --logbase "$2" || true
+    meson test -C "$1" --no-rebuild --print-errorlogs --logbase "$2" "${@:3}" || true
     logs+=("$2=$1/meson-logs/$2.json")
 }
 
@@ -115,7 +115,7 @@ if [[ "$quick" == no ]]; then
     say 'Tests under ASAN and UBSAN'
     export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:halt_on_error=1
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-    run_tests "$root/build/sanitized" sanitized
+    run_tests "$root/build/sanitized" sanitized --no-suite mutation --no-suite model
     unset ASAN_OPTIONS UBSAN_OPTIONS
 
     say 'Threads under TSAN'

@@ -4,6 +4,15 @@
 `rule` is the invariant of the core (the heads of dsm/core/*.c) that the fault breaks, `caught_by`
 the properties of tests/sim/oracle.h of which one must be named ("trap": an assertion of the core
 itself ends the node; empty: whichever comes first). `options` are more words for dsm-sim.
+
+Tried and not in the list, because the cluster behaves as well without the rule; each is covered by
+a unit test of its own:
+  - P7 for INVALIDATE and FORWARD (a late one of these is overtaken by nothing, links being FIFO);
+  - the window of a node that died (its next incarnation is refused, and asks anew by itself);
+  - a denied ADOPT taken for a confirmed one (the next FORWARD finds out);
+  - the first pieces of a range that is sent anew (nobody has written in between).
+Not in the list either: a transfer that is begun anew without ASK (begin_anew() in home_message.c).
+That is a fault, but 40,000 seeds did not reach it; test_home.c and test_regressions.c do.
 """
 
 from dataclasses import dataclass, field
@@ -42,7 +51,8 @@ MUTATIONS = [
              '    nodeset_remove(&transfer->acks, nodeset_first(transfer->acks));\n'
              '    transfer->announced = !nodeset_is_empty(transfer->acks);'),
     Mutation('close_on_data', 'H1', 'a read transfer closes when the bytes are sent for', HOME,
-             '        send_forward(homes, transfer);\n    }\n    if (',
+             '        send_forward(homes, transfer);\n'
+             '        transfer->is_late = transfer->is_forwarded;\n',
              '        send_forward(homes, transfer);\n'
              '        if (transfer->kind == TRANSFER_READ) {\n'
              '            for (uint32_t i = 0; i < transfer->count; i++) {\n'
@@ -51,13 +61,15 @@ MUTATIONS = [
              '            }\n'
              '            transfer_close(homes, transfer);\n'
              '            return;\n'
-             '        }\n'
-             '    }\n    if ('),
+             '        }\n'),
     Mutation('stale_owner', 'H3', 'a write leaves the old owner in the record', HOME_MESSAGE,
              '        page->owner = transfer->requester + 1u;\n'
              '        page->written', '        page->written'),
-    Mutation('upgrade_of_stale_copy', 'H4', 'any copy is taken for current', HOME,
-             'transfer->have != 0 && transfer->have >= page->written', 'transfer->have != 0'),
+    Mutation('upgrade_of_gone_copy', 'H4', 'whoever had a copy once is taken to have it', HOME,
+             '    } else if (nodeset_has(page->readers, transfer->requester) && '
+             'transfer->count == 1 &&\n'
+             '               transfer->have != 0 && transfer->have >= page->written) {',
+             '    } else if (transfer->count == 1 && transfer->have != 0) {'),
     Mutation('lose_a_waiter', 'H5', 'a newcomer takes the place of all who wait', HOME_MESSAGE,
              '    for (tail = &page->waiters; *tail != NULL; tail = &(*tail)->next) {\n    }\n',
              '    tail = &page->waiters;\n'),
@@ -81,9 +93,25 @@ MUTATIONS = [
     Mutation('orphan_is_zero', 'H6', 'a page whose owner died counts as never written', HOME_DEATH,
              '        page->orphan = 1;\n    }\n    if (page->orphan && nodeset_is_empty',
              '        page->owner = 0;\n    }\n    if (page->orphan && nodeset_is_empty'),
-    Mutation('adopt_by_name_only', 'H6', 'an heir is made owner that denies having the page',
-             HOME_MESSAGE, 'close_adopt(homes, transfer, false);',
-             'close_adopt(homes, transfer, true);'),
+
+    Mutation('heir_is_not_told', 'H6', 'a reader becomes owner in the record alone', HOME,
+             '    if (page->orphan && !page->lost) {\n        adopt_first(homes, transfer);\n'
+             '        return;\n    }\n',
+             '    if (page->orphan && !page->lost) {\n'
+             '        struct home_page *orphan = transfer_page(homes, transfer, 0);\n'
+             '        (void)adopt_first;\n'
+             '        orphan->owner = nodeset_first(orphan->readers) + 1u;\n'
+             '        orphan->orphan = 0;\n    }\n'),
+    Mutation('not_here_speaks_for_all', 'H3', 'who lacks the first page is no reader of the rest',
+             HOME_MESSAGE, 'i < transfer->count && i < message->count; i++) {\n'
+             '        struct home_page *page = transfer_page(homes, transfer, i);\n\n'
+             '        nodeset_remove(&page->readers, message->from);',
+             'i < transfer->count; i++) {\n'
+             '        struct home_page *page = transfer_page(homes, transfer, i);\n\n'
+             '        nodeset_remove(&page->readers, message->from);'),
+    Mutation('asked_and_not_dropped', 'P2', 'who denies goes on showing what came', ANSWER,
+             '        drop_received(pages, request); /* from now on others may be given these '
+             'pages */\n', ''),
 
     # --- the pages: what is shown to programs, what leaves ---
     Mutation('answer_old_epoch', 'P2', 'messages of before a death are obeyed', MESSAGE,
@@ -91,16 +119,6 @@ MUTATIONS = [
     Mutation('acknowledge_and_keep', 'P2', 'INVALIDATED is said, the copy stays', SERVE,
              '        bool goes = has_bytes(page) && page->version < message->version;\n',
              '        bool goes = false;\n'),
-    Mutation('invalidate_younger_copy', 'P7', 'a late INVALIDATE drops what came after it', SERVE,
-             '        bool goes = has_bytes(page) && page->version < message->version;\n',
-             '        bool goes = has_bytes(page);\n'),
-    Mutation('forward_younger_copy', 'P7', 'a late FORWARD takes the page once more', SERVE,
-             '    if (has_bytes(page) && page->version >= message->version) {\n'
-             '        return; /* P7 */\n    }\n'
-             '    while (count < message->count && count < region_range_max(region) && '
-             'has_bytes(page) &&\n           page->version < message->version) {',
-             '    while (count < message->count && count < region_range_max(region) && '
-             'has_bytes(page)) {'),
     Mutation('write_before_grant', 'P5', 'bytes are shown writable before the GRANT', ANSWER,
              '    write = request->kind == REQUEST_WRITE && '
              '(!request->needs_grant || request->has_grant);\n',
@@ -141,9 +159,6 @@ MUTATIONS = [
     Mutation('complete_half_a_range', 'P2', 'the first piece of a range counts as all', ANSWER,
              '    if (request->received == request->granted && !request->needs_grant) {',
              '    if (!request->needs_grant) {'),
-    Mutation('mix_two_sources', 'P2', 'bytes of a dead source are joined by those of another',
-             ANSWER, '    start_again(pages, request, message);\n', '', (),
-             ['--pages', '600']),
     Mutation('waiters_are_not_retried', 'P2', 'who waited at a closed request is forgotten', PAGE,
              '        list_add_tail(&pages->retry, place);\n    }\n    outstanding_close',
              '    }\n    outstanding_close'),
@@ -151,8 +166,6 @@ MUTATIONS = [
     # --- requests are carried out once ---
     Mutation('repetition_is_new', 'N4', 'a repeated request is carried out again', WINDOW,
              '        return WINDOW_SEEN;', '        return WINDOW_NEW;'),
-    Mutation('window_survives_death', 'N4', 'a new incarnation has the numbers of the old one',
-             RECORD, '        window_reset(remote->window);\n', ''),
     Mutation('parked_for_ever', 'N4', 'a request ahead of the news is never looked at again',
              MESSAGE, '        if (error == DSM_EAGAIN && !late) {\n            continue;',
              '        if (error == DSM_EAGAIN || late) {\n            continue;'),
