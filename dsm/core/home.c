@@ -307,7 +307,7 @@ void transfer_start(struct homes *homes, struct transfer *transfer)
     }
     open_run(homes, transfer);
     if (transfer->kind == TRANSFER_LEAVE) {
-        if (home_page_owner(page) != transfer->requester) {
+        if (page->lost || home_page_owner(page) != transfer->requester) { /* nothing to take */
             struct message release =
                 transfer_message(transfer, MESSAGE_RELEASE, transfer->requester);
 

@@ -207,6 +207,12 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
             page->lost = 1;
         }
     }
+    if (transfer->kind == TRANSFER_READ && message->from == homes->context->config.self &&
+        transfer_page(homes, transfer, 0)->lost) {
+        transfer->asking = true; /* this node sent the last bytes, perhaps, before it dropped them */
+        transfer_drive(homes, transfer);
+        return;
+    }
     transfer_restart(homes, transfer);
 }
 
