@@ -209,7 +209,7 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
     }
     if (transfer->kind == TRANSFER_READ && message->from == homes->context->config.self &&
         transfer_page(homes, transfer, 0)->lost) {
-        transfer->asking = true; /* this node sent the last bytes, perhaps, before it dropped them */
+        transfer->asking = true; /* the last bytes were sent, perhaps, then dropped */
         transfer_drive(homes, transfer);
         return;
     }
