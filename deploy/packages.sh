@@ -12,7 +12,7 @@ PACKAGES_PROGRAMS=(libcmocka-dev libgdal-dev libpng-dev)
 # Besides: what the quick start runs.
 PACKAGES_QUICKSTART=(iproute2 procps util-linux python3-gdal python3-numpy ca-certificates)
 # Besides: what the tests run.
-PACKAGES_TEST=(clang-14 libclang-rt-14-dev llvm-14 openssl binutils gcovr)
+PACKAGES_TEST=(clang-14 libclang-rt-14-dev llvm-14 openssl binutils gcovr spin)
 
 # The names among the given ones that are not installed.
 packages_missing() {

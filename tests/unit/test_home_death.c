@@ -141,6 +141,77 @@ static void test_dead_readers_acknowledgement_is_not_waited_for(void **state)
     assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->to, 1);
 }
 
+/* Found by tests/model: it was asked for the bytes for ever, and all others waited for that. */
+static void test_leaver_of_a_page_that_is_lost_is_released(void **state)
+{
+    struct solo *solo = *state;
+    struct message upgrade = solo_home_message(solo, MESSAGE_WRITE, 2, 1, 7, 1);
+
+    solo_home_has(solo, MESSAGE_WRITE, 1, 7);
+    solo_home_has(solo, MESSAGE_READ, 2, 7);
+    upgrade.have = UINT32_MAX;
+    solo_message(solo, &upgrade, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_INVALIDATE, 0)->to, 1);
+    solo_home_say(solo, MESSAGE_LEAVE, 1, 1, 7, 1);
+    solo_home_say(solo, MESSAGE_READ, 3, 1, 7, 1);
+    solo_home_die(solo, 2); /* the owner has dropped its copy, its acknowledgement is lost */
+    solo_home_say_adopt(solo, MESSAGE_NOT_HERE, 1, solo_sent(solo, MESSAGE_ADOPT, 0));
+    assert_int_equal(solo_home_sent(solo, MESSAGE_TAKE), 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_RELEASE, 0)->to, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_RELEASE, 0)->flags, FLAG_LEAVE);
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->to, 3);
+}
+
+/* The home's own node has a copy of page 7, whose owner is node 1; node 2 is sent one, 1 dies. */
+static void lend_last_copy(struct solo *solo)
+{
+    const struct record *record =
+        node_record(solo->node, (region_id){SOLO_HOME_SLOT, SOLO_HOME_GENERATION});
+    struct message data = solo_home_message(solo, MESSAGE_DATA, 1, 1, 7, 1);
+    const struct message *forward;
+    uint64_t handle;
+
+    solo_home_has(solo, MESSAGE_WRITE, 1, 7);
+    solo_fault(solo, solo_map(solo, 1, record, &handle), 7, false);
+    forward = solo_sent(solo, MESSAGE_FORWARD, 0);
+    data.request = forward->request;
+    data.version = forward->version;
+    data.granted = 1;
+    solo_message(solo, &data, 1);
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_DATA, 0)->to, 2);
+    solo_home_die(solo, 1);
+    /* It is evicted here, and the transfer is looked at again. */
+    page_forget(&solo->node->pages, context_region(&solo->node->context, data.region),
+                page_get(&solo->node->pages,
+                         context_region(&solo->node->context, data.region), 7));
+    solo_forget(solo);
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_ASK, 0)->to, 2);
+    assert_int_equal(solo_home_sent(solo, MESSAGE_LOST), 0);
+}
+
+/* Found by tests/model: the page was called lost, and its only reader was not known to the home. */
+static void test_last_copy_that_was_sent_and_dropped_is_asked_for(void **state)
+{
+    struct solo *solo = *state;
+
+    lend_last_copy(solo);
+    solo_home_say(solo, MESSAGE_CONFIRM, 2, 1, 7, 1);
+    assert_false(solo_home_run(solo, 7).lost);
+    assert_true(nodeset_has(solo_home_run(solo, 7).readers, 2));
+}
+
+static void test_last_copy_that_did_not_come_is_lost(void **state)
+{
+    struct solo *solo = *state;
+
+    lend_last_copy(solo);
+    solo_home_say_for(solo, MESSAGE_NOT_HERE, 2, 2, 1, 7);
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->to, 2);
+    assert_true(solo_home_run(solo, 7).lost);
+}
+
 /* --- the region goes --- */
 
 static void test_region_that_goes_takes_its_transfers_with_it(void **state)
@@ -214,6 +285,9 @@ int main(void)
         FIXTURE(test_node_with_more_requests_than_a_window_holds_is_refused),
         FIXTURE(test_waiters_of_a_dead_node_are_passed_over),
         FIXTURE(test_dead_readers_acknowledgement_is_not_waited_for),
+        FIXTURE(test_leaver_of_a_page_that_is_lost_is_released),
+        FIXTURE(test_last_copy_that_was_sent_and_dropped_is_asked_for),
+        FIXTURE(test_last_copy_that_did_not_come_is_lost),
         FIXTURE(test_region_that_goes_takes_its_transfers_with_it),
         FIXTURE(test_waiter_that_dies_in_its_turn_passes_it_on),
     };
