@@ -167,6 +167,9 @@ static int32_t apply(struct cluster *cluster, const struct proposal *proposal, r
 {
     struct record *record, *old;
 
+    if (proposal->kind == PROPOSAL_NOTHING) {
+        return 0;
+    }
     cluster_reserve_record(cluster);
     record = find_record(cluster, proposal->record.id);
     old = find_record(cluster, proposal->replaces);
