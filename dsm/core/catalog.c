@@ -292,7 +292,7 @@ static bool is_beyond_budget(const struct catalog_view *view, const struct regio
     const struct node_config *config = &view->context->config;
     uint64_t homes = nodeset_count(region->record.homes);
 
-    if (size_bytes > INT64_MAX ||
+    if (size_bytes > RECORD_SIZE_BYTES_MAX ||
         (config->region_bytes_max != 0 && size_bytes > config->region_bytes_max)) {
         return true;
     }

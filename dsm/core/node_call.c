@@ -12,19 +12,21 @@ static int32_t check_name(const struct call *call)
     return call->object == RECORD_REGION || call->object == RECORD_SEM ? 0 : DSM_EINVAL;
 }
 
-static int32_t check_new(struct call *call)
+static int32_t check_new(const struct node *node, struct call *call)
 {
+    uint32_t page_bytes = node->context.config.page_bytes;
+
     if (call->object == RECORD_SEM) {
         return call->value <= INT32_MAX ? 0 : DSM_EINVAL;
     }
     if (call->page_size == 0) {
-        call->page_size = DSM_PAGE_SIZE_MIN;
+        call->page_size = page_bytes > DSM_PAGE_SIZE_MIN ? page_bytes : DSM_PAGE_SIZE_MIN;
     }
     if (call->page_size < DSM_PAGE_SIZE_MIN || call->page_size > DSM_PAGE_SIZE_MAX ||
         (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED) {
         return DSM_EINVAL;
     }
-    return 0;
+    return call->page_size < page_bytes ? DSM_ENOTSUP : 0;
 }
 
 static void on_map(struct node *node, struct client *client, uint64_t number,
@@ -44,6 +46,8 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
         error = DSM_ERANGE;
     } else if ((call->rights & ~handle->rights) != 0) {
         error = DSM_EACCES;
+    } else if (page_size < node->context.config.page_bytes) {
+        error = DSM_ENOTSUP;
     }
     if (error != 0) {
         client_reply_error(&node->context, client->id, number, error, NODE_NONE);
@@ -188,7 +192,7 @@ void node_on_call(struct node *node, client_id id, uint64_t number, const struct
     }
     error = check_name(&call);
     if (error == 0 && call.kind == CALL_OPEN && (call.oflag & CALL_OFLAG_CREATE) != 0) {
-        error = check_new(&call);
+        error = check_new(node, &call);
     }
     if (error != 0) {
         client_reply_error(&node->context, id, number, error, NODE_NONE);

@@ -12,6 +12,8 @@
 #define RECORD_NAME_BYTES 256   /* with the final NUL */
 #define RECORD_ADDRESS_BYTES 64 /* with the final NUL */
 #define CREDENTIAL_GROUPS_MAX 32
+/** The size of a region at most: whole pages of it can still be told as a file's offset. */
+#define RECORD_SIZE_BYTES_MAX ((uint64_t)INT64_MAX - DSM_PAGE_SIZE_MAX)
 
 enum record_kind {
     RECORD_NONE = 0,
