@@ -94,6 +94,7 @@ void cluster_publish(struct cluster *cluster, struct record *record)
     struct event event = {.kind = EVENT_RECORD};
 
     record->revision = ++cluster->revision;
+    oracle_on_published(cluster, record);
     for (uint32_t i = 0; i < cluster->count_nodes; i++) {
         tell(cluster, i, &event, record);
     }
