@@ -61,8 +61,8 @@ struct credential {
 };
 
 enum proposal_kind {
-    PROPOSAL_CREATE = 1, /* DSM_EEXIST when (kind, name) is taken; the keeper gives the id */
-    PROPOSAL_UPDATE = 2, /* compare-and-swap on record.revision; DSM_EAGAIN when it has moved */
+    PROPOSAL_CREATE = 1,  /* DSM_EEXIST when (kind, name) is taken; the keeper gives the id */
+    PROPOSAL_UPDATE = 2,  /* compare-and-swap on record.revision; DSM_EAGAIN when it has moved */
     PROPOSAL_NOTHING = 3, /* asks for the news: all that there were come before its outcome */
     PROPOSAL_KINDS
 };

@@ -197,7 +197,7 @@ MUTATIONS = [
              '        free_call(calls, call);\n        return;'),
     Mutation('decided_on_old_news', 'K2', 'nobody asks for news before a call is decided', CATALOG,
              '    if (ticket->has_news) {', '    if (ticket->number != 0) {', ('O15',)),
-    Mutation('refused_on_old_news', 'K2', 'a name that is unknown here is taken to be free', CATALOG,
-             '    if (!ask(view, ticket)) {\n        fail(view, ticket, error);\n    }',
+    Mutation('refused_on_old_news', 'K2', 'a name that is unknown here is taken to be free',
+             CATALOG, '    if (!ask(view, ticket)) {\n        fail(view, ticket, error);\n    }',
              '    fail(view, ticket, error);', ('O15',)),
 ]

@@ -22,7 +22,7 @@ struct solo {
     uint32_t count;
     uint32_t count_proposals; /* of `proposals` that are written */
     struct proposal proposals[64]; /* an action only borrows them */
-    bool keeps_news;      /* the keeper's news are asked for in vain until solo_tell(), by 32 calls at most */
+    bool keeps_news;      /* who asks for the keeper's news (32 at most) waits for solo_tell() */
     uint32_t count_asked; /* who asks for them */
     uint64_t asked[64];   /* tickets */
     uint32_t steps; /* of the last event: 1, and one for each time that there was more to do */

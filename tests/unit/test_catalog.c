@@ -172,8 +172,8 @@ static void test_cut_connection_loses_nothing_and_repeats_nothing(void **state)
     assert_int_equal(record->epoch, 0);
 }
 
-/* What a member asks the keeper comes after the news of all that was changed before, whoever changed
- * it, and though the connection breaks; the keeper's own agent is no exception. */
+/* What the keeper answers comes after the news of all that was changed before, whoever changed it,
+ * and though the connection breaks; its own agent is no exception. */
 static void test_outcome_comes_after_the_news_of_all_before(void **state)
 {
     struct cluster *cluster = *state;

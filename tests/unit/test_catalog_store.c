@@ -248,8 +248,7 @@ static void test_proposal_of_nothing_changes_nothing(void **state)
     record_list_close(&news);
     assert_int_equal(catalog_store_propose(f->store, 1, 6, &nothing, &f->changes, &id), DSM_EDOWN);
     nothing.kind = PROPOSAL_KINDS;
-    assert_int_equal(catalog_store_propose(f->store, 0, 1, &nothing, &f->changes, &id),
-                     DSM_EINVAL);
+    assert_int_equal(catalog_store_propose(f->store, 0, 1, &nothing, &f->changes, &id), DSM_EINVAL);
 }
 
 static void test_update_of_size_only_grows_within_limits(void **state)
