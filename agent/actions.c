@@ -180,6 +180,8 @@ static void act_region_open(struct agent *agent, const struct action *action)
     if (error < 0) {
         log_line(LOG_LEVEL_ERROR, "region has no memory region=%s bytes=%" PRIu64 " error=\"%s\"",
                  region_name(agent, action->region), action->open.size_bytes, dsm_strerror(error));
+        /* Going on, the core would own pages whose bytes are nowhere. */
+        agent_fail(agent, error, "a region's pages cannot be stored on this node");
     }
 }
 

@@ -13,9 +13,10 @@
  * DSM_ESYS, whose sentence says for what there was none: a call, a report, a program's session, a
  * connection (both sides make a new one), a change of the catalog. Where going on would lose what
  * was promised the agent ends with exit status 1 and a line `agent ends error=` (agent_fail: the
- * core's records, pages that must be kept) or `the agent stops rather than serve wrong bytes`
- * (frames_give_up: a page that cannot be stored or dropped; it aborts, since no byte may be served
- * after it). libuv aborts when its own table of descriptors cannot grow; the line before says so.
+ * core's records, pages that must be kept, the file for a region's pages) or `the agent stops
+ * rather than serve wrong bytes` (frames_give_up: a page that cannot be stored or dropped; it
+ * aborts, since no byte may be served after it). libuv aborts when its own table of descriptors
+ * cannot grow; the line before says so.
  * To the others each of these is a node that died.
  */
 #ifndef DSM_AGENT_AGENT_H

@@ -8,6 +8,12 @@
 /** Permission bits of a record. */
 #define MODE_BITS 0777u
 
+static int check_bytes(uint64_t size_bytes, uint64_t region_bytes_max)
+{
+    bool is_beyond = region_bytes_max != 0 && size_bytes > region_bytes_max;
+    return is_beyond || size_bytes > RECORD_SIZE_BYTES_MAX ? DSM_ESIZE : 0;
+}
+
 int rules_check_create(const struct record *record, uint32_t node, uint64_t region_bytes_max)
 {
     if (record->kind != RECORD_REGION && record->kind != RECORD_SEM) {
@@ -33,10 +39,7 @@ int rules_check_create(const struct record *record, uint32_t node, uint64_t regi
     if (record->home != DSM_HOME_CREATOR && record->home != DSM_HOME_STRIPED) {
         return DSM_EINVAL;
     }
-    if (region_bytes_max != 0 && record->size_bytes > region_bytes_max) {
-        return DSM_ESIZE;
-    }
-    return 0;
+    return check_bytes(record->size_bytes, region_bytes_max);
 }
 
 /** Are the members that nobody may change as they are? */
@@ -84,8 +87,9 @@ static int check_size(const struct record *old, const struct record *new, uint32
     if (new->size_bytes < old->size_bytes) {
         return DSM_EINVAL;
     }
-    if (region_bytes_max != 0 && new->size_bytes > region_bytes_max) {
-        return DSM_ESIZE;
+    int error = check_bytes(new->size_bytes, region_bytes_max);
+    if (error != 0) {
+        return error;
     }
     return nodeset_has(old->writers, node) || (rights & RIGHTS_WRITE) != 0 ? 0 : DSM_EACCES;
 }

@@ -189,16 +189,20 @@ static int apply_update(struct catalog_store *store, uint32_t node, const struct
     return record_change(store, &record, changes);
 }
 
+/** May the node ask for anything? */
+static int check_member(struct catalog_store *store, uint32_t node)
+{
+    struct record member;
+    int error = catalog_table_find_node(store->table, node, &member);
+    return error == DSM_ENOENT || (error == 0 && !member.alive) ? DSM_EDOWN : error;
+}
+
 /** Has this request been carried out already? Else carry it out. */
 static int apply_proposal(struct catalog_store *store, uint32_t node, uint64_t request,
                           const struct proposal *proposal, struct record_list *changes,
                           region_id *id)
 {
-    struct record member;
-    int error = catalog_table_find_node(store->table, node, &member);
-    if (error == DSM_ENOENT || (error == 0 && !member.alive)) {
-        return DSM_EDOWN;
-    }
+    int error = check_member(store, node);
     if (error == 0 && request != 0) {
         error = catalog_table_find_outcome(store->table, node, request, id);
         if (error != DSM_ENOENT) {
@@ -231,6 +235,11 @@ int catalog_store_propose(struct catalog_store *store, uint32_t node, uint64_t r
                           region_id *id)
 {
     region_id made = {0, 0};
+    if (proposal->kind == PROPOSAL_NOTHING) { /* and nothing has to go to the disk for it */
+        changes->count = 0;
+        *id = made;
+        return check_member(store, node);
+    }
     int error = transaction_begin(store, changes);
     if (error != 0) {
         return error;

@@ -39,6 +39,7 @@ void catalog_store_close(struct catalog_store *store);
  * writers the asking node's bits; the rest is given here (owner: the credential; with `replaces`,
  * owner and mode are those of the replaced one, as truncation keeps them). UPDATE may change
  * size_bytes (upwards), unlinked (to true), and the asking node's bits of readers and writers.
+ * NOTHING changes nothing: every change so far has been in an earlier call's `changes`.
  *
  * @node    that asks; must be alive
  * @request its number for this proposal: asked again, it is not done again; 0: never asked again

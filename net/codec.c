@@ -47,7 +47,7 @@ static const struct field_group record_group = {record_fields, ALL(record_fields
 
 /** A proposal is in a wire head and nowhere else. */
 static const struct field proposal_fields[] = {
-    FIELD_ROW_e(struct proposal, kind, PROPOSAL_UPDATE),
+    FIELD_ROW_e(struct proposal, kind, PROPOSAL_KINDS - 1),
     FIELD_ROW_g(struct proposal, record, record_group),
     FIELD_ROW_u(struct proposal, replaces.slot, UINT32_MAX),
     FIELD_ROW_u(struct proposal, replaces.generation, UINT32_MAX),

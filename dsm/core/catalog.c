@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every change is: look at the records, propose, and look again when the outcome is there. A
- * conflict (another node was faster) means to look again, so no call is decided on old news.
+ * conflict (another node was faster) means to look again.
  *
  * K1 A program gets a handle only while the record says that this node reads (and writes) the
  *    region; the bits go only when the last handle and mapping here have gone.
+ *
+ * K2 No call is decided on old news: the keeper has said something since it began, and the outcome
+ *    of a proposal comes after the news of all that was changed before. So a program that was told
+ *    in another way of what another one has done (made, unlinked, grown) finds it done. Where a
+ *    call changes nothing, a proposal of nothing asks. What no later news can undo needs none: a
+ *    region that is gone stays gone, sizes only grow.
  */
 #include "dsm/core/catalog.h"
 
@@ -21,6 +27,7 @@ void catalog_init(struct catalog_view *view, struct context *context, struct cli
     list_init(&view->waiting);
     list_init(&view->stalled);
     list_init(&view->retry);
+    list_init(&view->told);
 }
 
 static struct region *find_name(const struct catalog_view *view, uint32_t kind, const char *name)
@@ -74,12 +81,31 @@ static void propose(struct catalog_view *view, struct ticket *ticket, uint32_t k
 
     ticket->proposal.kind = (uint8_t)kind;
     ticket->proposal.credential = ticket->call.credential;
-    ticket->is_proposed = true;
     list_remove(&ticket->place);
     list_add_tail(&view->waiting, &ticket->place);
     action = context_act(view->context, ACTION_PROPOSE, ticket->proposal.record.id);
     action->propose.ticket = ticket->number;
     action->propose.proposal = &ticket->proposal;
+}
+
+/* Is the keeper to be asked for its news before this call is decided (K2)? Then it is. */
+static bool ask(struct catalog_view *view, struct ticket *ticket)
+{
+    if (ticket->has_news) {
+        return false;
+    }
+    memset(&ticket->proposal, 0, sizeof(ticket->proposal));
+    ticket->proposal.record.kind = RECORD_REGION; /* any that there is */
+    propose(view, ticket, PROPOSAL_NOTHING);
+    return true;
+}
+
+/* By the records as they are the call fails. */
+static void refuse(struct catalog_view *view, struct ticket *ticket, int32_t error)
+{
+    if (!ask(view, ticket)) {
+        fail(view, ticket, error);
+    }
 }
 
 static void stall(struct catalog_view *view, struct ticket *ticket)
@@ -142,7 +168,6 @@ static void propose_truncated(struct catalog_view *view, struct ticket *ticket,
     record->readers = self;
     record->writers = self;
     ticket->proposal.replaces = old->record.id;
-    ticket->call.oflag &= (uint8_t)~CALL_OFLAG_TRUNCATE;
     propose(view, ticket, PROPOSAL_CREATE);
 }
 
@@ -189,17 +214,28 @@ static void grant_handle(struct catalog_view *view, struct ticket *ticket, struc
     finish(view, ticket, &reply);
 }
 
+/* What is to be opened: what the keeper has let this very call in to, else what has the name. */
+static struct region *find_opened(const struct catalog_view *view, const struct ticket *ticket)
+{
+    struct region *region = NULL;
+
+    if (ticket->region.generation != 0) {
+        region = context_region(view->context, ticket->region);
+    }
+    return region != NULL ? region : find_name(view, ticket->call.object, ticket->call.name);
+}
+
 static void try_open(struct catalog_view *view, struct ticket *ticket)
 {
     const struct call *call = &ticket->call;
-    struct region *region = find_name(view, call->object, call->name);
+    struct region *region = find_opened(view, ticket);
     uint32_t self = view->context->config.self;
     bool write = call->object == RECORD_SEM || (call->oflag & CALL_OFLAG_WRITE) != 0;
     int32_t error;
 
     if (region == NULL) {
         if ((call->oflag & CALL_OFLAG_CREATE) == 0) {
-            fail(view, ticket, DSM_ENOENT);
+            refuse(view, ticket, DSM_ENOENT);
         } else {
             propose_new(view, ticket);
         }
@@ -207,7 +243,7 @@ static void try_open(struct catalog_view *view, struct ticket *ticket)
     }
     error = check_open(ticket, region);
     if (error != 0) {
-        fail(view, ticket, error);
+        refuse(view, ticket, error);
     } else if ((call->oflag & CALL_OFLAG_TRUNCATE) != 0 && region->record.size_bytes > 0) {
         propose_truncated(view, ticket, region);
     } else if (is_leaving(view, region)) {
@@ -221,7 +257,7 @@ static void try_open(struct catalog_view *view, struct ticket *ticket)
         }
         ticket->proposal.replaces = (region_id){0, 0};
         propose(view, ticket, PROPOSAL_UPDATE);
-    } else {
+    } else if (!ask(view, ticket)) {
         grant_handle(view, ticket, region, write);
     }
 }
@@ -240,9 +276,9 @@ static void try_unlink(struct catalog_view *view, struct ticket *ticket)
     }
     region = find_name(view, ticket->call.object, ticket->call.name);
     if (region == NULL) {
-        fail(view, ticket, DSM_ENOENT);
+        refuse(view, ticket, DSM_ENOENT);
     } else if (credential->uid != 0 && credential->uid != region->record.uid) {
-        fail(view, ticket, DSM_EACCES);
+        refuse(view, ticket, DSM_EACCES);
     } else {
         ticket->proposal.record = region->record;
         ticket->proposal.record.unlinked = true;
@@ -256,7 +292,7 @@ static bool is_beyond_budget(const struct catalog_view *view, const struct regio
     const struct node_config *config = &view->context->config;
     uint64_t homes = nodeset_count(region->record.homes);
 
-    if (size_bytes > INT64_MAX ||
+    if (size_bytes > RECORD_SIZE_BYTES_MAX ||
         (config->region_bytes_max != 0 && size_bytes > config->region_bytes_max)) {
         return true;
     }
@@ -326,8 +362,11 @@ static void try_ticket(struct catalog_view *view, struct ticket *ticket)
         try_open(view, ticket);
     } else if (ticket->call.kind == CALL_UNLINK) {
         try_unlink(view, ticket);
-    } else {
+    } else if (ticket->call.kind == CALL_TRUNCATE) {
         try_truncate(view, ticket);
+    } else if (!ask(view, ticket)) {
+        list_remove(&ticket->place);
+        list_add_tail(&view->told, &ticket->place);
     }
 }
 
@@ -343,6 +382,23 @@ void catalog_on_call(struct catalog_view *view, struct client *client, uint64_t 
     ticket->region = region;
     list_init(&ticket->place);
     try_ticket(view, ticket);
+}
+
+bool catalog_take_told(struct catalog_view *view, client_id *client, uint64_t *number,
+                       struct call *call)
+{
+    struct ticket *ticket;
+
+    if (list_is_empty(&view->told)) {
+        return false;
+    }
+    ticket = list_object(view->told.next, struct ticket, place);
+    *client = ticket->client;
+    *number = ticket->call_number;
+    *call = ticket->call;
+    list_remove(&ticket->place);
+    pool_put(&view->tickets, ticket);
+    return true;
 }
 
 bool catalog_try(struct catalog_view *view)
@@ -370,6 +426,17 @@ static struct ticket *find_ticket(const struct catalog_view *view, uint64_t numb
     return NULL;
 }
 
+/* What was proposed for a program has been done. */
+static void note_done(struct ticket *ticket, region_id id)
+{
+    if (ticket->proposal.kind == PROPOSAL_CREATE) {
+        ticket->region = id;
+        ticket->call.oflag &= (uint8_t)~CALL_OFLAG_TRUNCATE;
+    } else if (ticket->proposal.kind == PROPOSAL_UPDATE) {
+        ticket->region = ticket->proposal.record.id;
+    }
+}
+
 void catalog_on_proposed(struct catalog_view *view, uint64_t number, int32_t error, region_id id)
 {
     struct ticket *ticket = find_ticket(view, number);
@@ -377,63 +444,20 @@ void catalog_on_proposed(struct catalog_view *view, uint64_t number, int32_t err
     if (ticket == NULL) {
         return;
     }
-    if (error == 0 && ticket->client != 0 && ticket->call.kind == CALL_OPEN &&
-        ticket->proposal.kind == PROPOSAL_CREATE) {
-        ticket->region = id;
-    } else if (error == 0 && ticket->call.kind == CALL_UNLINK) {
-        ticket->region = ticket->proposal.record.id;
+    if (error == 0 && ticket->client != 0) {
+        note_done(ticket, id);
     }
     if (error == 0 || error == DSM_EAGAIN || (error == DSM_ESTALE && ticket->client != 0) ||
         (error == DSM_EEXIST && (ticket->call.oflag & CALL_OFLAG_EXCLUSIVE) == 0)) {
-        ticket->is_proposed = false;
+        ticket->has_news = true;
         list_remove(&ticket->place);
         list_add_tail(&view->retry, &ticket->place);
         return;
     }
     if (ticket->client == 0 && error == DSM_EKEEPER) {
-        ticket->is_proposed = false;
         unstall(view);
         stall(view, ticket); /* nobody waits for it, but it has to be done some time */
         return;
     }
     fail(view, ticket, error);
-}
-
-/* A record that breaks the rules of its kind would divide by zero, or have no home. */
-static bool is_sound(const struct record *record)
-{
-    uint32_t size = record->page_size;
-
-    if (nodeset_is_empty(record->homes) || memchr(record->name, 0, RECORD_NAME_BYTES) == NULL ||
-        record->size_bytes > INT64_MAX) {
-        return false;
-    }
-    return record->kind == RECORD_SEM ||
-           (record->kind == RECORD_REGION && size >= DSM_PAGE_SIZE_MIN &&
-            size <= DSM_PAGE_SIZE_MAX && (size & (size - 1)) == 0);
-}
-
-struct region *catalog_on_record(struct catalog_view *view, const struct record *record)
-{
-    struct context *context = view->context;
-    struct region *region = context_region(context, record->id);
-
-    if (!record->deleted && !is_sound(record)) {
-        return region;
-    }
-    if (region == NULL) {
-        if (record->deleted) {
-            return NULL;
-        }
-        region = pool_get(&context->region_pool);
-        list_init(&region->maps);
-        list_add_tail(&context->regions[record->id.slot % REGION_BUCKETS], &region->place);
-    }
-    if (region->is_open && record->size_bytes > region->record.size_bytes) {
-        region->record = *record;
-        region->is_open = false;
-        region_open(context, region);
-    }
-    region->record = *record;
-    return region;
 }

@@ -18,8 +18,8 @@ struct ticket {
     client_id client; /* 0: the node's own */
     uint64_t call_number;
     uint32_t tries;
-    bool is_proposed; /* waits for its PROPOSED event */
-    region_id region; /* of the node's own, or of a handle's region */
+    bool has_news;    /* the keeper has answered it something since it began (K2) */
+    region_id region; /* of the node's own, of a handle's region, or what the keeper has changed */
     struct call call;
     struct proposal proposal;
 };
@@ -31,14 +31,21 @@ struct catalog_view {
     struct list waiting;  /* struct ticket: proposed */
     struct list stalled;  /* struct ticket: until another one is through */
     struct list retry;    /* struct ticket: to be tried now */
+    struct list told;     /* struct ticket: calls for catalog_take_told() */
     uint64_t next_number;
 };
 
 void catalog_init(struct catalog_view *view, struct context *context,
                   struct clients_table *clients);
-/** CALL_OPEN, CALL_UNLINK; CALL_TRUNCATE on a region that has been found. */
+/**
+ * CALL_OPEN, CALL_UNLINK; CALL_TRUNCATE on a region that has been found. Any other call, too, that
+ * is to be decided on new news only: it is given back by catalog_take_told() when they have come.
+ */
 void catalog_on_call(struct catalog_view *view, struct client *client, uint64_t number,
                      const struct call *call, region_id region);
+/** The next call that is to be decided now that the news have come; false: there is none. */
+bool catalog_take_told(struct catalog_view *view, client_id *client, uint64_t *number,
+                       struct call *call);
 /** Try one ticket that is to be tried; false: there is none. */
 bool catalog_try(struct catalog_view *view);
 void catalog_on_proposed(struct catalog_view *view, uint64_t ticket, int32_t error,

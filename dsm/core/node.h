@@ -202,6 +202,7 @@ struct node_config {
     uint32_t self;             /* this node's number */
     uint64_t budget_bytes;     /* page bytes kept here at most, 0: no bound */
     uint64_t region_bytes_max; /* size of one region at most, 0: no bound */
+    uint32_t page_bytes;       /* of this machine: no smaller ones can be kept here; 0: any can */
     uint32_t resend_ms;        /* a request unanswered for so long is sent again; 0 means 1000 */
     uint32_t read_ahead_pages; /* longest sequential request, 1 to RANGE_PAGES_MAX; 0 means that */
 };

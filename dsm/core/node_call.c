@@ -12,19 +12,21 @@ static int32_t check_name(const struct call *call)
     return call->object == RECORD_REGION || call->object == RECORD_SEM ? 0 : DSM_EINVAL;
 }
 
-static int32_t check_new(struct call *call)
+static int32_t check_new(const struct node *node, struct call *call)
 {
+    uint32_t page_bytes = node->context.config.page_bytes;
+
     if (call->object == RECORD_SEM) {
         return call->value <= INT32_MAX ? 0 : DSM_EINVAL;
     }
     if (call->page_size == 0) {
-        call->page_size = DSM_PAGE_SIZE_MIN;
+        call->page_size = page_bytes > DSM_PAGE_SIZE_MIN ? page_bytes : DSM_PAGE_SIZE_MIN;
     }
     if (call->page_size < DSM_PAGE_SIZE_MIN || call->page_size > DSM_PAGE_SIZE_MAX ||
         (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED) {
         return DSM_EINVAL;
     }
-    return 0;
+    return call->page_size < page_bytes ? DSM_ENOTSUP : 0;
 }
 
 static void on_map(struct node *node, struct client *client, uint64_t number,
@@ -44,6 +46,8 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
         error = DSM_ERANGE;
     } else if ((call->rights & ~handle->rights) != 0) {
         error = DSM_EACCES;
+    } else if (page_size < node->context.config.page_bytes) {
+        error = DSM_ENOTSUP;
     }
     if (error != 0) {
         client_reply_error(&node->context, client->id, number, error, NODE_NONE);
@@ -84,14 +88,46 @@ static void drop_ref(struct node *node, struct region *region)
     }
 }
 
+/* How many bytes of the region a call of this kind is about. */
+static uint64_t sync_bytes(const struct call *call)
+{
+    return call->op == SYNC_FETCH_ADD || call->op == SYNC_COMPARE_SWAP ? 8 : 1;
+}
+
+/*
+ * Does the answer hang on news that may not be here yet? How large a region is now, and whether it
+ * is still too small. (One that is large enough stays so.)
+ */
+static bool needs_news(const struct region *region, const struct call *call)
+{
+    uint64_t size_bytes = region->record.size_bytes;
+
+    if (region->record.kind != RECORD_REGION) {
+        return false; /* nothing of a semaphore's record changes */
+    }
+    if (call->kind == CALL_STAT) {
+        return true;
+    }
+    if (call->kind == CALL_MAP) {
+        size_bytes = region_pages(region) * region->record.page_size;
+        return call->offset > size_bytes || call->size_bytes > size_bytes - call->offset;
+    }
+    return call->kind == CALL_SYNC &&
+           (call->offset >= size_bytes || size_bytes - call->offset < sync_bytes(call));
+}
+
 static void on_handle_call(struct node *node, struct client *client, uint64_t number,
-                           const struct call *call)
+                           const struct call *call, bool has_news)
 {
     struct handle *handle = client_handle_find(&node->clients, client, call->handle);
     struct reply done = {.node = NODE_NONE};
 
     if (handle == NULL || (handle->region == NULL && call->kind != CALL_CLOSE)) {
         client_reply_error(&node->context, client->id, number, DSM_ESTALE, NODE_NONE);
+        return;
+    }
+    if (!has_news && call->kind != CALL_CLOSE && needs_news(handle->region, call)) {
+        catalog_on_call(&node->catalog, client, number, call, handle->region->record.id);
         return;
     }
     switch (call->kind) {
@@ -151,18 +187,35 @@ void node_on_call(struct node *node, client_id id, uint64_t number, const struct
             client_reply_error(&node->context, id, number, DSM_EINVAL, NODE_NONE);
             return;
         }
-        on_handle_call(node, client, number, &call);
+        on_handle_call(node, client, number, &call, false);
         return;
     }
     error = check_name(&call);
     if (error == 0 && call.kind == CALL_OPEN && (call.oflag & CALL_OFLAG_CREATE) != 0) {
-        error = check_new(&call);
+        error = check_new(node, &call);
     }
     if (error != 0) {
         client_reply_error(&node->context, id, number, error, NODE_NONE);
         return;
     }
     catalog_on_call(&node->catalog, client, number, &call, (region_id){0, 0});
+}
+
+bool node_call_again(struct node *node)
+{
+    struct client *client;
+    struct call call;
+    client_id id;
+    uint64_t number;
+
+    if (!catalog_take_told(&node->catalog, &id, &number, &call)) {
+        return false;
+    }
+    client = client_find(&node->clients, id);
+    if (client != NULL) {
+        on_handle_call(node, client, number, &call, true);
+    }
+    return true;
 }
 
 /* A dying client is taken apart piece by piece; false: nobody is dying. */

@@ -41,6 +41,8 @@ void node_on_message(struct node *node, const struct message *message);
 bool node_try_parked(struct node *node);
 /** A call of a local program (node_call.c). */
 void node_on_call(struct node *node, client_id client, uint64_t number, const struct call *call);
+/** Decide one call for which the catalog's news have come; false: there is none. */
+bool node_call_again(struct node *node);
 /** A local program went. */
 void node_on_client_gone(struct node *node, client_id client);
 /** One thing of a program that went is given back; false: nobody is going. */

@@ -12,6 +12,8 @@
 #define RECORD_NAME_BYTES 256   /* with the final NUL */
 #define RECORD_ADDRESS_BYTES 64 /* with the final NUL */
 #define CREDENTIAL_GROUPS_MAX 32
+/** The size of a region at most: whole pages of it can still be told as a file's offset. */
+#define RECORD_SIZE_BYTES_MAX ((uint64_t)INT64_MAX - DSM_PAGE_SIZE_MAX)
 
 enum record_kind {
     RECORD_NONE = 0,
@@ -59,8 +61,10 @@ struct credential {
 };
 
 enum proposal_kind {
-    PROPOSAL_CREATE = 1, /* DSM_EEXIST when (kind, name) is taken; the keeper gives the id */
-    PROPOSAL_UPDATE = 2, /* compare-and-swap on record.revision; DSM_EAGAIN when it has moved */
+    PROPOSAL_CREATE = 1,  /* DSM_EEXIST when (kind, name) is taken; the keeper gives the id */
+    PROPOSAL_UPDATE = 2,  /* compare-and-swap on record.revision; DSM_EAGAIN when it has moved */
+    PROPOSAL_NOTHING = 3, /* asks for the news: all that there were come before its outcome */
+    PROPOSAL_KINDS
 };
 
 /**

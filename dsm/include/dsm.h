@@ -234,6 +234,7 @@ int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats);
  *         DSM_ENOENT  no such region and no O_CREAT
  *         DSM_EEXIST  O_CREAT | O_EXCL and the name is taken
  *         DSM_EACCES  the mode forbids
+ *         DSM_ENOTSUP its pages would be smaller than this machine's
  *         DSM_EKEEPER the catalog's keeper cannot be reached; nothing was made
  *         DSM_ETIMEDOUT, DSM_ENOAGENT, DSM_ENOMEM
  * Blocks for one or two round trips to the catalog's keeper. Source: shm_open(3).
@@ -260,7 +261,8 @@ int dsm_shm_truncate(struct dsm_region *region, uint64_t size_bytes);
  *
  * @stat written on success
  *
- * Errors: DSM_ESTALE, DSM_ETIMEDOUT, DSM_ENOAGENT
+ * Errors: DSM_ESTALE, DSM_EKEEPER, DSM_ETIMEDOUT, DSM_ENOAGENT
+ * Blocks for a round trip to the catalog's keeper. Source: fstat(2).
  */
 int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
 
@@ -274,7 +276,9 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
  * @mapped     the address; release with dsm_shm_unmap()
  *
  * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, or unknown protection
- *         DSM_ERANGE  [offset, offset + len_bytes) leaves the region
+ *         DSM_ERANGE  [offset, offset + len_bytes) leaves the region, says the catalog's keeper
+ *         DSM_EKEEPER it cannot be reached, and the region has not been as large so far
+ *         DSM_ENOTSUP its pages are smaller than this machine's
  *         DSM_EACCES  DSM_WRITE through a handle that was opened O_RDONLY
  *         DSM_EBUSY   something is mapped at address
  *         DSM_ESTALE, DSM_ENOMEM, DSM_ESYS, DSM_ETIMEDOUT, DSM_ENOAGENT

@@ -3,10 +3,10 @@
 programs run: nothing is lost and nobody is stuck. Each is shorter than what declares a node dead.
 """
 
-from cluster import same
+from cluster import same, true
 from disturb import FLAGS, KINDS, Disturber
 from litmus import Race, exclude
-from programs import Differential, Recording
+from programs import PAGE, Differential, Recording, open_made
 
 
 def disturbed(fresh, seed, *kinds):
@@ -53,3 +53,24 @@ def test_exclusion_holds_while_agents_stop_and_links_are_cut(fresh):
         counter, _, broken = exclude(cluster, kind, parties, entries, watch=disturber.watch)
         same((counter, broken), (parties * entries, 0), f'{kind}: increments, violations')
     disturber.check(3)
+
+
+def test_news_that_a_cut_holds_up_are_waited_for(fresh):
+    """Whoever was told of a change in another way finds it done, and never the state of before."""
+    cluster, disturber = disturbed(fresh, 6)
+    on_a, on_b, other_on_b = cluster.a.tool(), cluster.b.tool(), cluster.b.tool()
+    on_a.open('/old', PAGE)
+    on_b.open('/old')
+    with disturber.cut(cluster.b):
+        on_a.open('/new', PAGE, slot=1)
+        on_a.do('unlink /old')
+        on_a.open('/old', 2 * PAGE, slot=2)
+    open_made(on_b, '/new', PAGE, slot=1)
+    with disturber.cut(cluster.b):
+        on_a.do('unlink /new')
+        on_a.do(f'truncate 2 {3 * PAGE}')
+    on_b.fails('open 2 /new w 0600', 'DSM_ENOENT')
+    open_made(other_on_b, '/old', 3 * PAGE)
+    with disturber.cut(cluster.b):
+        text = on_b.fails('open 2 /none w 0600', 'DSM_EKEEPER')
+    true('keeper' in text.lower(), f'the sentence names the keeper: {text}')

@@ -163,6 +163,12 @@ static int step_create_last(struct story *story)
     return propose(story, 1, 1, &create);
 }
 
+static int step_ask(struct story *story)
+{
+    struct proposal nothing = {.kind = PROPOSAL_NOTHING};
+    return propose(story, 0, 8, &nothing);
+}
+
 /** A region of a name of its own. */
 static int step_create_next(struct story *story)
 {
@@ -176,7 +182,7 @@ static int step_create_next(struct story *story)
 static story_step *const all_steps[] = {
     step_join_a,   step_join_b,    step_create_x, step_create_striped, step_create_sem, step_grow_x,
     step_read_y,   step_remove_x,  step_create_x, step_open_again,     step_replace_x,  step_lose_b,
-    step_return_b, step_restart_a, step_trim,     step_create_last,    step_open_again,
+    step_return_b, step_restart_a, step_trim,     step_create_last,    step_open_again, step_ask,
 };
 
 static story_step *const large_steps[] = {

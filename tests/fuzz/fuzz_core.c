@@ -189,6 +189,8 @@ static void step_news(struct core *core, struct input *input)
         if (core->solo->count_proposals > 0 && solo_proposed(core->solo, 0) != NULL) {
             solo_decide(core->solo, way & 64 ? -1 : 0, core->records[0].id);
         }
+        core->solo->keeps_news = (way & 32) != 0;
+        solo_tell(core->solo, way & 64 ? DSM_EKEEPER : 0);
         break;
     default:
         solo_step(core->solo, &(struct event){.kind = EVENT_CLIENT_GONE, .client_gone = 2});

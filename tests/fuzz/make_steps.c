@@ -149,9 +149,12 @@ static int keeper_write(const char *directory)
     wire.proposal.kind = PROPOSAL_UPDATE;
     wire.proposal.record.size_bytes = 1 << 17;
     put_wire(&out, &wire);
-    wire = (struct wire){.kind = WIRE_QUERY, .request = 3, .topic = "status"};
+    wire.request = 3;
+    wire.proposal = (struct proposal){.kind = PROPOSAL_NOTHING, .record.kind = RECORD_REGION};
     put_wire(&out, &wire);
-    wire = (struct wire){.kind = WIRE_INSPECT, .request = 4, .id = {1, 3}};
+    wire = (struct wire){.kind = WIRE_QUERY, .request = 4, .topic = "status"};
+    put_wire(&out, &wire);
+    wire = (struct wire){.kind = WIRE_INSPECT, .request = 5, .id = {1, 3}};
     put_wire(&out, &wire);
     error = seed_write(directory, "catalog", "keeper", 0, &out);
     buffer_close(&out);

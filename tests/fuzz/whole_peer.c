@@ -83,7 +83,7 @@ static void wire_draw(struct whole *whole, struct input *input, struct wire *wir
     wire->id.slot = way & 16 ? (uint32_t)input_edge(input, UINT32_MAX) : 1;
     snprintf(wire->address, sizeof(wire->address), "192.0.2.3:7400");
     record_draw(whole, input, &wire->proposal.record);
-    wire->proposal.kind = (uint8_t)(1 + way / 32 % 2);
+    wire->proposal.kind = (uint8_t)(1 + way / 32 % (PROPOSAL_KINDS - 1));
     wire->proposal.credential.uid = input_byte(input) % 3 * 1000;
     if (way & 64) {
         wire->proposal.replaces = wire->proposal.record.id;

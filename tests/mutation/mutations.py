@@ -208,4 +208,9 @@ MUTATIONS = [
     Mutation('queued_means_done', 'C2', 'a call that waits at its home is forgotten here', CALL,
              '        list_add_tail(&calls->parked, &call->place);\n        return;',
              '        free_call(calls, call);\n        return;'),
+    Mutation('decided_on_old_news', 'K2', 'nobody asks for news before a call is decided', CATALOG,
+             '    if (ticket->has_news) {', '    if (ticket->number != 0) {', ('O15',)),
+    Mutation('refused_on_old_news', 'K2', 'a name that is unknown here is taken to be free',
+             CATALOG, '    if (!ask(view, ticket)) {\n        fail(view, ticket, error);\n    }',
+             '    fail(view, ticket, error);', ('O15',)),
 ]

@@ -68,6 +68,7 @@ static void note_reply(struct cluster *cluster, uint32_t number, const struct ac
     struct sim_node *node = &cluster->nodes[number];
     struct sim_event *note = cluster_note(cluster, SIM_REPLY, number);
 
+    oracle_on_reply(cluster, number, action);
     if (node->replies == NULL) {
         node->replies = calloc(CLUSTER_REPLIES, sizeof(struct sim_reply));
     }
@@ -356,6 +357,7 @@ void cluster_free(struct cluster *cluster)
     }
     cluster_drop_proposals(cluster, NODE_NONE);
     oracle_free(cluster);
+    oracle_free_names(cluster);
     free_rows(cluster->queues);
     free_rows(cluster->is_held);
     free(cluster->is_late);

@@ -123,6 +123,7 @@ struct sim_news;
 struct sim_event;
 struct sim_touch;
 struct sim_history;
+struct sim_names;
 
 struct sim_proposal {
     struct sim_proposal *next;
@@ -159,6 +160,7 @@ struct cluster {
     struct sim_touch *touched; /* pages to be checked, see oracle.h */
     uint32_t count_touched, room_touched;
     struct sim_history *history;
+    struct sim_names *names;
     uint32_t count_threads;
     uint64_t next_call;
     uint64_t steps;

@@ -23,6 +23,7 @@ uint64_t cluster_call_start(struct cluster *cluster, uint32_t node, client_id cl
     note->request = cluster->next_call;
     note->page = call->offset / 4096;
     note->value = call->value;
+    oracle_on_call(cluster, cluster->next_call, call);
     cluster_step(cluster, node, &event, NULL, NULL);
     return cluster->next_call;
 }

@@ -94,6 +94,7 @@ void cluster_publish(struct cluster *cluster, struct record *record)
     struct event event = {.kind = EVENT_RECORD};
 
     record->revision = ++cluster->revision;
+    oracle_on_published(cluster, record);
     for (uint32_t i = 0; i < cluster->count_nodes; i++) {
         tell(cluster, i, &event, record);
     }
@@ -167,6 +168,9 @@ static int32_t apply(struct cluster *cluster, const struct proposal *proposal, r
 {
     struct record *record, *old;
 
+    if (proposal->kind == PROPOSAL_NOTHING) {
+        return 0;
+    }
     cluster_reserve_record(cluster);
     record = find_record(cluster, proposal->record.id);
     old = find_record(cluster, proposal->replaces);

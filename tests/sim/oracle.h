@@ -64,6 +64,10 @@
  * O14 Nothing is kept for ever: once all is quiet no bytes are put aside, no request and no
  *     transfer is open, nobody waits, no message is on its way, and while time passes the memory
  *     that a node wants does not grow. (oracle_check_quiet(), which the sim calls at the end)
+ *
+ * O15 No call is decided on old news: that a name stands for this region, or for none, and that a
+ *     region is so large, was true at the keeper at some time between the call and its reply.
+ *     (oracle_names.c, at each reply to OPEN, UNLINK and STAT of a live node)
  */
 #ifndef DSM_TESTS_SIM_ORACLE_H
 #define DSM_TESTS_SIM_ORACLE_H
@@ -113,6 +117,11 @@ void oracle_on_bytes(struct cluster *cluster, uint32_t region, uint64_t page, ui
 void oracle_on_death(struct cluster *cluster, uint32_t node);
 /** It was declared dead, the cluster's epoch is new. */
 void oracle_on_declared(struct cluster *cluster, uint32_t node);
+/** A record of the keeper has changed; a program calls, and is answered (O15). */
+void oracle_on_published(struct cluster *cluster, const struct record *record);
+void oracle_on_call(struct cluster *cluster, uint64_t number, const struct call *call);
+void oracle_on_reply(struct cluster *cluster, uint32_t node, const struct action *action);
 void oracle_free(struct cluster *cluster);
+void oracle_free_names(struct cluster *cluster);
 
 #endif

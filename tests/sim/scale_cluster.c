@@ -216,6 +216,12 @@ static void execute(struct scale_cluster *cluster, uint32_t number, const struct
             scale_fail("a call failed at node", number);
         }
         break;
+    case ACTION_PROPOSE: /* for the keeper's news alone: every record has been told */
+        if (action->propose.proposal->kind != PROPOSAL_NOTHING) {
+            scale_fail("a change of the catalog that nothing here should cause", number);
+        }
+        node->ticket = action->propose.ticket;
+        break;
     case ACTION_WAKE:
     case ACTION_REGION_OPEN:
     case ACTION_ATOMIC: /* after the others */
@@ -372,7 +378,13 @@ uint64_t scale_call(struct scale_cluster *cluster, uint32_t node, const struct c
     event.call.client = CLIENT;
     event.call.number = ++cluster->next_call;
     event.call.call = call;
+    cluster->nodes[node].ticket = 0;
     step(cluster, node, event, 0);
+    if (cluster->nodes[node].ticket != 0) {
+        event = (struct event){.kind = EVENT_PROPOSED};
+        event.proposed.ticket = cluster->nodes[node].ticket;
+        step(cluster, node, event, 0);
+    }
     return cluster->next_call;
 }
 

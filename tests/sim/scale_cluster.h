@@ -50,6 +50,7 @@ struct scale_node {
     struct reply reply;    /* the last one */
     uint64_t reply_number; /* of its call */
     uint32_t count_replies;
+    uint64_t ticket;  /* by which the last call asks for the keeper's news, 0: none */
     uint64_t handled; /* messages of others that came */
     uint32_t inbox;   /* messages on their way here */
 };

@@ -203,7 +203,7 @@ struct sim {
 };
 
 /**
- * Run a seed. Does not return when a property is broken (O1 to O14): tells it, aborts.
+ * Run a seed. Does not return when a property is broken (O1 to O15): tells it, aborts.
  *
  * @sim     zeroed memory, left as the run ended, for whoever looks at it afterwards
  * @options borrowed until return

@@ -31,6 +31,13 @@ static void keep_actions(struct solo *solo)
             broken("too many actions");
         }
         *action = solo->actions->list[i];
+        if (action->kind == ACTION_PROPOSE && action->propose.proposal->kind == PROPOSAL_NOTHING) {
+            if (solo->count_asked == 64) {
+                broken("too many ask for news");
+            }
+            solo->asked[solo->count_asked++] = action->propose.ticket;
+            continue;
+        }
         if (action->kind == ACTION_PROPOSE) {
             struct proposal *proposal = &solo->proposals[solo->count_proposals++ % 64];
 
@@ -49,7 +56,7 @@ void solo_step_once(struct solo *solo, struct event *event)
     keep_actions(solo);
 }
 
-void solo_step(struct solo *solo, struct event *event)
+static void step_and_rest(struct solo *solo, struct event *event)
 {
     struct event more = {.kind = EVENT_TIME};
 
@@ -60,6 +67,32 @@ void solo_step(struct solo *solo, struct event *event)
         }
         solo_step_once(solo, &more);
     }
+}
+
+void solo_tell(struct solo *solo, int32_t error)
+{
+    uint32_t count = solo->count_asked;
+
+    for (uint32_t i = 0; i < count; i++) {
+        struct event event = {.kind = EVENT_PROPOSED, .proposed.error = error};
+
+        event.proposed.ticket = solo->asked[i];
+        step_and_rest(solo, &event);
+    }
+    solo->count_asked -= count;
+    memmove(solo->asked, solo->asked + count, solo->count_asked * sizeof(solo->asked[0]));
+}
+
+void solo_step(struct solo *solo, struct event *event)
+{
+    uint32_t steps;
+
+    step_and_rest(solo, event);
+    steps = solo->steps;
+    while (solo->count_asked > (solo->keeps_news ? 32 : 0)) {
+        solo_tell(solo, 0);
+    }
+    solo->steps = steps;
 }
 
 void solo_advance(struct solo *solo, uint64_t ms)

@@ -22,6 +22,9 @@ struct solo {
     uint32_t count;
     uint32_t count_proposals; /* of `proposals` that are written */
     struct proposal proposals[64]; /* an action only borrows them */
+    bool keeps_news;      /* who asks for the keeper's news (32 at most) waits for solo_tell() */
+    uint32_t count_asked; /* who asks for them */
+    uint64_t asked[64];   /* tickets */
     uint32_t steps; /* of the last event: 1, and one for each time that there was more to do */
     void **blocks;
     uint32_t count_blocks;
@@ -30,7 +33,10 @@ struct solo {
 /** A core with this number in a cluster of nodes 0 to count_nodes - 1. Free it with solo_free(). */
 struct solo *solo_new(uint32_t self, uint32_t count_nodes, const struct node_config *config);
 void solo_free(struct solo *solo);
-/** Step with an event, and on until the deadline is after now. */
+/**
+ * Step with an event, and on until the deadline is after now. Who asks the keeper for its news
+ * (PROPOSAL_NOTHING) is told that there are none, unless `keeps_news`, and none of it is seen.
+ */
 void solo_step(struct solo *solo, struct event *event);
 /** One step and no more: what it leaves to be done is done by a later one. */
 void solo_step_once(struct solo *solo, struct event *event);
@@ -47,6 +53,8 @@ struct record solo_region(uint32_t slot, uint64_t pages, uint32_t home);
 void solo_message(struct solo *solo, const struct message *message, uint32_t payload_pages);
 /** A call; its number. */
 uint64_t solo_call(struct solo *solo, client_id client, const struct call *call);
+/** All who ask for the keeper's news get this outcome. */
+void solo_tell(struct solo *solo, int32_t error);
 /** The outcome of the newest proposal. */
 void solo_decide(struct solo *solo, int32_t error, region_id id);
 /** A program that has a region open and mapped whole, by the records as they are; the mapping. */

@@ -178,6 +178,12 @@ void node_host_create(struct node_host *node, uint64_t ticket, const char *name)
     propose(node, ticket, &proposal);
 }
 
+void node_host_ask(struct node_host *node, uint64_t ticket)
+{
+    struct proposal proposal = {.kind = PROPOSAL_NOTHING, .record.kind = RECORD_REGION};
+    propose(node, ticket, &proposal);
+}
+
 void node_host_update(struct node_host *node, uint64_t ticket, const struct record *record)
 {
     struct proposal proposal = {

@@ -57,6 +57,8 @@ void node_host_close(struct node_host *node);
 /** Propose under a ticket. */
 void node_host_create(struct node_host *node, uint64_t ticket, const char *name);
 void node_host_update(struct node_host *node, uint64_t ticket, const struct record *record);
+/** Ask for the news. */
+void node_host_ask(struct node_host *node, uint64_t ticket);
 /** The outcome of a ticket, NULL before. */
 const struct outcome *node_host_outcome(const struct node_host *node, uint64_t ticket);
 /** Wait for it; returns its error. */

@@ -172,6 +172,34 @@ static void test_cut_connection_loses_nothing_and_repeats_nothing(void **state)
     assert_int_equal(record->epoch, 0);
 }
 
+/* What the keeper answers comes after the news of all that was changed before, whoever changed it,
+ * and though the connection breaks; its own agent is no exception. */
+static void test_outcome_comes_after_the_news_of_all_before(void **state)
+{
+    struct cluster *cluster = *state;
+    struct node_host *const askers[] = {&cluster->b, &cluster->b, &cluster->a};
+    for (uint32_t i = 0; i < 3; i++) {
+        char name[32], other[32];
+        snprintf(name, sizeof(name), "/of-a-%u", i);
+        snprintf(other, sizeof(other), "/of-c-%u", i);
+        node_host_create(&cluster->c, 10 + i, other);
+        assert_int_equal(node_host_await(&cluster->c, 10 + i), 0);
+        node_host_create(&cluster->a, 10 + i, name);
+        if (i == 1) {
+            cut(&cluster->b, "a");
+        }
+        node_host_ask(askers[i], 20 + i); /* before a's own agent has heard of its name */
+        assert_int_equal(node_host_await(askers[i], 20 + i), 0);
+        const struct outcome *outcome = node_host_outcome(askers[i], 20 + i);
+        uint32_t found = 0;
+        for (uint32_t j = 0; j < outcome->count_records; j++) {
+            const struct record *record = &askers[i]->records.records[j];
+            found += strcmp(record->name, name) == 0 || strcmp(record->name, other) == 0;
+        }
+        assert_int_equal(found, 2);
+    }
+}
+
 static bool b_misses_the_keeper(void *context)
 {
     struct cluster *cluster = context;
@@ -305,6 +333,7 @@ int main(void)
         TEST(test_conflicting_updates_one_wins),
         TEST(test_proposal_for_another_node_is_refused),
         TEST(test_cut_connection_loses_nothing_and_repeats_nothing),
+        TEST(test_outcome_comes_after_the_news_of_all_before),
         TEST(test_keeper_restart_loses_nothing),
         TEST(test_second_agent_of_a_name_is_refused),
         TEST(test_agent_of_the_keepers_name_is_refused),

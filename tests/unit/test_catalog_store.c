@@ -231,6 +231,26 @@ static void test_update_without_change_makes_no_revision(void **state)
     assert_int_equal(catalog_store_revision(f->store), revision);
 }
 
+/* Who asks for the news alone: a member, and nothing is done for it. */
+static void test_proposal_of_nothing_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct proposal nothing = {.kind = PROPOSAL_NOTHING};
+    uint64_t revision = catalog_store_revision(f->store);
+    struct record_list news = {0};
+    region_id id = {9, 9};
+    assert_int_equal(catalog_store_propose(f->store, 1, 5, &nothing, &f->changes, &id), 0);
+    assert_true(region_id_equal(id, (region_id){0, 0}));
+    assert_int_equal(f->changes.count, 0);
+    assert_int_equal(catalog_store_revision(f->store), revision);
+    assert_int_equal(catalog_store_propose(f->store, 5, 5, &nothing, &f->changes, &id), DSM_EDOWN);
+    assert_int_equal(catalog_store_declare_dead(f->store, 1, &news), 0);
+    record_list_close(&news);
+    assert_int_equal(catalog_store_propose(f->store, 1, 6, &nothing, &f->changes, &id), DSM_EDOWN);
+    nothing.kind = PROPOSAL_KINDS;
+    assert_int_equal(catalog_store_propose(f->store, 0, 1, &nothing, &f->changes, &id), DSM_EINVAL);
+}
+
 static void test_update_of_size_only_grows_within_limits(void **state)
 {
     struct fixture *f = *state;
@@ -404,6 +424,7 @@ int main(void)
         TEST(test_replace_of_unused_record_deletes_it),
         TEST(test_update_of_old_revision_is_refused),
         TEST(test_update_without_change_makes_no_revision),
+        TEST(test_proposal_of_nothing_changes_nothing),
         TEST(test_update_of_size_only_grows_within_limits),
         TEST(test_update_of_anything_else_is_refused),
         TEST(test_unlink_is_for_owner_and_last_reader_deletes),

@@ -415,7 +415,7 @@ static void test_program_that_dies_while_it_opens_disturbs_no_other(void **state
 static void test_unsound_records_are_not_believed(void **state)
 {
     struct solo *solo = *state;
-    struct record good = region_of(0666), bad[6];
+    struct record good = region_of(0666), bad[6], other;
     struct call call = open_call(0, 100, 200);
 
     good.readers = nodeset_of(1);
@@ -437,7 +437,37 @@ static void test_unsound_records_are_not_believed(void **state)
         solo_record(solo, &bad[i]);
         assert_int_equal(node_record(solo->node, good.id)->page_size, 4096);
     }
+    other = good;
+    other.page_size = 8192; /* its pages would be others */
+    solo_record(solo, &other);
+    assert_int_equal(node_record(solo->node, good.id)->page_size, 4096);
+    other.page_size = 4096;
+    other.size_bytes = RECORD_SIZE_BYTES_MAX + 1;
+    solo_record(solo, &other);
+    assert_int_equal(node_record(solo->node, good.id)->size_bytes, 4 * 4096);
     assert_int_equal(solo_do(solo, 1, &call), 0);
+}
+
+/* What cannot be stored on this machine is refused where a program asks for it. */
+static void test_pages_smaller_than_the_machines_are_refused(void **state)
+{
+    struct node_config config = {.page_bytes = 65536};
+    struct solo *solo = solo_new(1, 3, &config);
+    struct call call = open_call(WRITE | CREATE, 100, 200);
+    struct call map = {.kind = CALL_MAP, .rights = RIGHTS_READ, .size_bytes = 4096};
+    struct record record = region_of(0666);
+
+    (void)state;
+    call.page_size = 4096;
+    assert_int_equal(solo_do(solo, 1, &call), DSM_ENOTSUP);
+    call.page_size = 0;
+    solo_call(solo, 1, &call);
+    assert_int_equal(solo_proposed(solo, 0)->record.page_size, 65536);
+    record.readers = record.writers = nodeset_of(1);
+    solo_record(solo, &record);
+    map.handle = open_region(solo, 1, 0);
+    assert_int_equal(solo_do(solo, 1, &map), DSM_ENOTSUP);
+    solo_free(solo);
 }
 
 #define FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -463,6 +493,7 @@ int main(void)
         FIXTURE(test_program_that_dies_while_it_opens_leaves_nothing),
         FIXTURE(test_program_that_dies_while_it_opens_disturbs_no_other),
         FIXTURE(test_unsound_records_are_not_believed),
+        cmocka_unit_test(test_pages_smaller_than_the_machines_are_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

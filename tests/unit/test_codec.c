@@ -115,7 +115,7 @@ static void fill_record(union any *any, uint32_t kind, uint64_t *random)
 
 static void fill_proposal(struct proposal *proposal, uint64_t *random)
 {
-    proposal->kind = (uint8_t)(1 + draw(random, PROPOSAL_UPDATE - 1));
+    proposal->kind = (uint8_t)(1 + draw(random, PROPOSAL_KINDS - 2));
     fill_the_record(&proposal->record, RECORD_SEM, random);
     fill_id(&proposal->replaces, random);
     proposal->credential.uid = (uint32_t)draw(random, UINT32_MAX);

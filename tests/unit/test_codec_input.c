@@ -162,7 +162,7 @@ static void test_too_large_member_is_refused(void **state)
     assert_int_equal(wire_unpack(buffer_data(&buffer), buffer_len(&buffer), &wire), DSM_EPROTO);
 
     buffer_clear(&buffer);
-    wire = (struct wire){.kind = WIRE_PROPOSE, .proposal.kind = PROPOSAL_UPDATE + 1};
+    wire = (struct wire){.kind = WIRE_PROPOSE, .proposal.kind = PROPOSAL_KINDS};
     wire.proposal.record.kind = RECORD_REGION;
     wire_pack(&wire, &buffer);
     assert_int_equal(wire_unpack(buffer_data(&buffer), buffer_len(&buffer), &wire), DSM_EPROTO);

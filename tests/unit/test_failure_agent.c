@@ -227,6 +227,42 @@ static void test_report_without_memory_is_none(void **state)
     hush_end(&ground->hush);
 }
 
+/* The core takes it that what it asks for is there: an agent that cannot store a region's pages, or
+ * those by which it has grown, ends instead of owning pages whose bytes are nowhere. */
+static void test_region_that_cannot_be_stored_ends_the_agent(void **state)
+{
+    struct ground *ground = *state;
+    struct agent *agent = serving(ground);
+    const region_id id = {1, 1};
+    struct action close_it = {.kind = ACTION_REGION_CLOSE, .region = id};
+    struct action open_it = {.kind = ACTION_REGION_OPEN, .region = id};
+    uint32_t points = 0;
+    open_it.open.page_size = 4096;
+    FAILURE_LOOP(loop, FAILURE_MEMORY | FAILURE_DESCRIPTOR | FAILURE_CONTROL | FAILURE_SPACE)
+    {
+        hush_begin(&ground->hush);
+        failure_loop_arm(&loop);
+        open_it.open.size_bytes = 4096;
+        agent_act(agent, &open_it, NULL, 0);
+        open_it.open.size_bytes = 8192;
+        agent_act(agent, &open_it, NULL, 0);
+        failure_disarm();
+        hush_end(&ground->hush);
+        assert_int_equal(agent->is_stopping, failure_was_injected());
+        assert_int_equal(agent->error != 0, failure_was_injected());
+        assert_true(!failure_was_injected() ||
+                    strstr(ground->hush.text, "agent ends error=") != NULL);
+        agent_act(agent, &close_it, NULL, 0);
+        agent->is_stopping = false;
+        agent->error = 0;
+        points = loop.points;
+    }
+    assert_true(points >= 5); /* its record, its file, the file's size and seals, a larger size */
+    hush_begin(&ground->hush);
+    agent_free(agent);
+    hush_end(&ground->hush);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_start_without_descriptors_is_told_and_can_be_tried_again),
         cmocka_unit_test(test_start_on_failing_files_is_told_and_can_be_tried_again),
         cmocka_unit_test(test_report_without_memory_is_none),
+        cmocka_unit_test(test_region_that_cannot_be_stored_ends_the_agent),
         cmocka_unit_test(test_start_without_mappings_is_told_and_can_be_tried_again),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

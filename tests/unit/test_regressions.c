@@ -7,6 +7,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -203,6 +204,37 @@ static void test_home_that_is_behind_the_news_costs_nobody_a_page(void **state)
     assert_int_equal(reply.error, 0);
 }
 
+/* A program that was told of a region by another way was told that there is none, or was given the
+ * one that had its name before, while the keeper's news were on their way. */
+static void test_name_is_found_though_its_news_are_late(void **state)
+{
+    struct story *story = *state;
+    struct cluster *cluster = story->cluster;
+    struct call unlink = {.kind = CALL_UNLINK, .object = RECORD_REGION, .name = "/r"};
+    struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .name = "/new"};
+    const char *names[] = {"/new", "/r"};
+    struct reply reply;
+
+    cluster->is_late[3] = true;
+    assert_true(cluster_open(cluster, 1, 2, "/new", 8, DSM_HOME_CREATOR) != 0);
+    assert_int_equal(cluster_call(cluster, 0, 2, &unlink).error, 0);
+    assert_true(cluster_open(cluster, 1, 2, "/r", 8, DSM_HOME_CREATOR) != 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t number;
+
+        snprintf(open.name, sizeof(open.name), "%s", names[i]);
+        number = cluster_call_start(cluster, 3, 2, &open);
+        cluster_run(cluster);
+        assert_false(cluster_reply(cluster, 3, number, &reply));
+        while (!cluster_reply(cluster, 3, number, &reply) && cluster_tell(cluster, 3)) {
+            cluster_run(cluster);
+        }
+        assert_true(cluster_reply(cluster, 3, number, &reply));
+        assert_int_equal(reply.error, 0);
+        assert_int_equal(reply.size_bytes, 8 * 4096);
+    }
+}
+
 /* RELEASE is sent once: when it was lost, the old owner kept the bytes until somebody died. */
 static void test_bytes_put_aside_are_forgotten_though_the_release_was_lost(void **state)
 {
@@ -379,6 +411,7 @@ int main(void)
         SMALL_STORY(test_page_that_was_just_granted_is_not_evicted_at_once),
         STORY(test_home_adds_for_others_when_its_own_programs_have_gone),
         STORY(test_home_that_is_behind_the_news_costs_nobody_a_page),
+        STORY(test_name_is_found_though_its_news_are_late),
         STORY(test_bytes_put_aside_are_forgotten_though_the_release_was_lost),
         STORY(test_writer_that_dies_before_it_got_bytes_loses_no_page),
         STORY(test_upgrader_that_dies_before_its_grant_loses_no_page),
