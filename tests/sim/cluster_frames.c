@@ -20,15 +20,6 @@ static bool counts(const struct sim_node *node)
 
 /* --- frames and mappings --- */
 
-struct sim_frame *frames_find(const struct sim_node *node, uint32_t region, uint64_t page)
-{
-    struct sim_frame *chunk = page / CLUSTER_CHUNK < node->count_chunks[region]
-                                  ? node->chunks[region][page / CLUSTER_CHUNK]
-                                  : NULL;
-
-    return chunk != NULL ? &chunk[page % CLUSTER_CHUNK] : NULL;
-}
-
 const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t number,
                                       uint32_t region, uint64_t page)
 {

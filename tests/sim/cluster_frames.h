@@ -11,7 +11,16 @@ struct sim_bytes {
 };
 
 /** The frame of a page, NULL when none was ever made. */
-struct sim_frame *frames_find(const struct sim_node *node, uint32_t region, uint64_t page);
+static inline struct sim_frame *frames_find(const struct sim_node *node, uint32_t region,
+                                            uint64_t page)
+{
+    struct sim_frame *chunk = page / CLUSTER_CHUNK < node->count_chunks[region]
+                                  ? node->chunks[region][page / CLUSTER_CHUNK]
+                                  : NULL;
+
+    return chunk != NULL ? &chunk[page % CLUSTER_CHUNK] : NULL;
+}
+
 /** The mapping of an ACTION_REPLY to CALL_MAP; it covers the whole region. */
 void frames_add_map(struct cluster *cluster, uint32_t node, const struct action *action,
                     uint32_t region);
