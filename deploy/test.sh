@@ -60,9 +60,11 @@ run_threads() {
 run_coverage() {
     local tests=(types pool directory window message record node admission sync sync_death
         catalog_view handles page page_ahead page_evict owner home home_death calls stories
-        stories_trouble hostile random regressions regressions_core buffer codec codec_input frame
-        tls link peers fuzz_core fuzz_frames fuzz_messages)
+        stories_trouble hostile regressions regressions_core sim oracle sim_cluster history
+        nodeset_64 nodeset_100 nodeset_4096 buffer codec codec_input frame tls link peers
+        failure_net failure_tls fuzz_core fuzz_frames fuzz_messages)
     find "$1" -name '*.gcda' -delete
+    run_alone coverage-sim "$1/tests/dsm-sim" --seeds 400
     meson test -C "$1" --no-rebuild --print-errorlogs --logbase coverage "${tests[@]}" || true
     logs+=("coverage=$1/meson-logs/coverage.json")
     run_alone coverage-figures "$root/tests/coverage.py" "$1"

@@ -109,7 +109,7 @@ static void execute(struct cluster *cluster, uint32_t number, const struct actio
     }
 }
 
-static void cluster_supply(struct sim_node *node)
+void cluster_supply(struct sim_node *node)
 {
     size_t bytes;
 
@@ -318,7 +318,7 @@ static void make_network(struct cluster *cluster, uint32_t count)
     cluster->last_proposal = &cluster->proposals;
 }
 
-struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config)
+struct cluster *cluster_new_strangers(uint32_t count_nodes, const struct node_config *config)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
@@ -337,8 +337,20 @@ struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *conf
     for (uint32_t i = 0; i < count_nodes; i++) {
         cluster->records[i].kind = RECORD_NODE;
         cluster->records[i].id = (region_id){i, i + 1};
+        cluster->records[i].revision = ++cluster->revision;
         cluster->records[i].alive = true;
-        cluster_publish(cluster, &cluster->records[i]);
+    }
+    return cluster;
+}
+
+struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config)
+{
+    struct cluster *cluster = cluster_new_strangers(count_nodes, config);
+
+    for (uint32_t i = 0; i < count_nodes; i++) {
+        for (uint32_t j = 0; j < count_nodes; j++) {
+            cluster_tell_record(cluster, j, &cluster->records[i]);
+        }
     }
     return cluster;
 }

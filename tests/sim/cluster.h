@@ -3,8 +3,8 @@
  * A cluster of cores in one process, under virtual time: messages wait in one queue for each way
  * from a node to a node until the test delivers them; frames are one number a page; a keeper of a
  * few lines answers proposals. Everything is sized by what a run uses: nodes, regions, pages and
- * mappings. What must be true after every step is told in oracle.h; a violation is told with the
- * last events, and aborts.
+ * mappings; 4096 nodes fit. What must be true after every step is told in oracle.h; a violation is
+ * told with the last events, and aborts.
  */
 #ifndef DSM_TESTS_SIM_CLUSTER_H
 #define DSM_TESTS_SIM_CLUSTER_H
@@ -42,6 +42,9 @@ struct sim_frame {
     bool poisoned;
 };
 
+/** Frames are made so many at a time: each node of thousands touches a few pages of a region. */
+#define CLUSTER_CHUNK 64u
+
 struct sim_map {
     map_id id;       /* 0: free */
     uint32_t region; /* index */
@@ -76,8 +79,8 @@ struct sim_node {
     struct node *node;
     void **blocks;
     uint32_t count_blocks, room_blocks;
-    struct sim_frame *frames[CLUSTER_REGIONS]; /* see cluster_frame() */
-    uint64_t count_frames[CLUSTER_REGIONS];
+    struct sim_frame **chunks[CLUSTER_REGIONS]; /* of CLUSTER_CHUNK frames; see cluster_frame() */
+    uint64_t count_chunks[CLUSTER_REGIONS];
     struct sim_map *maps;
     uint32_t count_maps;
     struct sim_kept *kept;
@@ -88,6 +91,7 @@ struct sim_node {
     bool is_outcast;     /* declared dead while it ran: nothing is promised to its programs */
     uint32_t last_death; /* number of its last death, 0: none */
     uint64_t sent[MESSAGE_KINDS]; /* messages to other nodes, by kind */
+    uint64_t handled;             /* messages of others that were delivered to it */
 };
 
 /**
@@ -178,6 +182,15 @@ struct cluster {
 
 /** Make a cluster of so many nodes, all members. The caller frees it with cluster_free(). */
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config);
+/**
+ * The same, but no node knows of any: each is to be told of those that it has to do with by
+ * cluster_tell_record(). All of all would be 4096 * 4096 records.
+ */
+struct cluster *cluster_new_strangers(uint32_t count_nodes, const struct node_config *config);
+/** The keeper makes a record of an object, and tells nobody; borrowed until the next one. */
+const struct record *cluster_add_record(struct cluster *cluster, const struct record *record);
+/** Tell one node a record. */
+void cluster_tell_record(struct cluster *cluster, uint32_t node, const struct record *record);
 void cluster_free(struct cluster *cluster);
 
 /** Make a call and run until it is answered; the reply. Fails the test when no answer comes. */

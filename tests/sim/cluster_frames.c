@@ -24,9 +24,9 @@ const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t nu
                                       uint32_t region, uint64_t page)
 {
     static const struct sim_frame none;
-    const struct sim_node *node = &cluster->nodes[number];
+    const struct sim_frame *frame = frames_find(&cluster->nodes[number], region, page);
 
-    return page < node->count_frames[region] ? &node->frames[region][page] : &none;
+    return frame != NULL ? frame : &none;
 }
 
 /* The frame, made if need be. */
@@ -34,19 +34,32 @@ static struct sim_frame *frame_at(struct cluster *cluster, uint32_t number, uint
                                   uint64_t page)
 {
     struct sim_node *node = &cluster->nodes[number];
-    uint64_t old = node->count_frames[region];
+    uint64_t old = node->count_chunks[region], number_of_chunk = page / CLUSTER_CHUNK;
+    struct sim_frame **chunk;
 
-    if (page >= old) {
-        uint64_t count = old != 0 ? old : 16;
-
-        while (count <= page) {
-            count *= 2;
-        }
-        node->frames[region] = realloc(node->frames[region], count * sizeof(struct sim_frame));
-        memset(node->frames[region] + old, 0, (count - old) * sizeof(struct sim_frame));
-        node->count_frames[region] = count;
+    if (number_of_chunk >= old) {
+        node->chunks[region] =
+            realloc(node->chunks[region], (number_of_chunk + 1) * sizeof(struct sim_frame *));
+        memset(node->chunks[region] + old, 0,
+               (number_of_chunk + 1 - old) * sizeof(struct sim_frame *));
+        node->count_chunks[region] = number_of_chunk + 1;
     }
-    return &node->frames[region][page];
+    chunk = &node->chunks[region][number_of_chunk];
+    if (*chunk == NULL) {
+        *chunk = calloc(CLUSTER_CHUNK, sizeof(struct sim_frame));
+    }
+    return &(*chunk)[page % CLUSTER_CHUNK];
+}
+
+/* All frames of a region are gone. */
+static void free_chunks(struct sim_node *node, uint32_t region)
+{
+    for (uint64_t i = 0; i < node->count_chunks[region]; i++) {
+        free(node->chunks[region][i]);
+    }
+    free(node->chunks[region]);
+    node->chunks[region] = NULL;
+    node->count_chunks[region] = 0;
 }
 
 void frames_add_map(struct cluster *cluster, uint32_t number, const struct action *action,
@@ -316,12 +329,12 @@ static void region_close(struct cluster *cluster, uint32_t number, uint32_t regi
             close_map(cluster, number, &node->maps[i]);
         }
     }
-    for (uint64_t page = 0; page < node->count_frames[region]; page++) {
-        take_out(cluster, number, region, page);
+    for (uint64_t page = 0; page < node->count_chunks[region] * CLUSTER_CHUNK; page++) {
+        if (cluster_frame(cluster, number, region, page)->present) {
+            take_out(cluster, number, region, page);
+        }
     }
-    free(node->frames[region]);
-    node->frames[region] = NULL;
-    node->count_frames[region] = 0;
+    free_chunks(node, region);
 }
 
 static void atomic(struct cluster *cluster, uint32_t number, const struct action *action,
@@ -431,11 +444,12 @@ void frames_uncount(struct cluster *cluster, uint32_t number)
     const struct sim_node *node = &cluster->nodes[number];
 
     for (uint32_t region = 0; region < CLUSTER_REGIONS; region++) {
-        for (uint64_t page = 0; page < node->count_frames[region]; page++) {
-            const struct sim_frame *frame = &node->frames[region][page];
-            struct sim_page *all = cluster_page(cluster, region, page);
+        for (uint64_t page = 0; page < node->count_chunks[region] * CLUSTER_CHUNK; page++) {
+            const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
 
             if (frame->present) {
+                struct sim_page *all = cluster_page(cluster, region, page);
+
                 all->present = nodeset_minus(all->present, nodeset_of(number));
                 all->holders -= frame->stamp == all->stamp;
                 all->writers -= frame->writers > 0;
@@ -459,7 +473,7 @@ void frames_free(struct sim_node *node)
         free(node->maps[i].writable);
     }
     for (uint32_t region = 0; region < CLUSTER_REGIONS; region++) {
-        free(node->frames[region]);
+        free_chunks(node, region);
     }
     free(node->maps);
 }

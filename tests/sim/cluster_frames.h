@@ -10,6 +10,17 @@ struct sim_bytes {
     const uint64_t *values, *stamps;
 };
 
+/** The frame of a page, NULL when none was ever made. */
+static inline struct sim_frame *frames_find(const struct sim_node *node, uint32_t region,
+                                            uint64_t page)
+{
+    struct sim_frame *chunk = page / CLUSTER_CHUNK < node->count_chunks[region]
+                                  ? node->chunks[region][page / CLUSTER_CHUNK]
+                                  : NULL;
+
+    return chunk != NULL ? &chunk[page % CLUSTER_CHUNK] : NULL;
+}
+
 /** The mapping of an ACTION_REPLY to CALL_MAP; it covers the whole region. */
 void frames_add_map(struct cluster *cluster, uint32_t node, const struct action *action,
                     uint32_t region);

@@ -89,15 +89,38 @@ void cluster_drop_news(struct cluster *cluster, uint32_t number)
     }
 }
 
-void cluster_publish(struct cluster *cluster, struct record *record)
+void cluster_tell_record(struct cluster *cluster, uint32_t node, const struct record *record)
 {
     struct event event = {.kind = EVENT_RECORD};
 
+    tell(cluster, node, &event, record);
+}
+
+static void tell_all(struct cluster *cluster, const struct record *record)
+{
+    for (uint32_t i = 0; i < cluster->count_nodes; i++) {
+        cluster_tell_record(cluster, i, record);
+    }
+}
+
+void cluster_publish(struct cluster *cluster, struct record *record)
+{
     record->revision = ++cluster->revision;
     oracle_on_published(cluster, record);
-    for (uint32_t i = 0; i < cluster->count_nodes; i++) {
-        tell(cluster, i, &event, record);
-    }
+    tell_all(cluster, record);
+}
+
+const struct record *cluster_add_record(struct cluster *cluster, const struct record *record)
+{
+    struct record *own;
+
+    cluster_reserve_record(cluster);
+    own = &cluster->records[cluster->count_records++];
+    *own = *record;
+    own->revision = ++cluster->revision;
+    own->id = (region_id){cluster->count_records, (uint32_t)cluster->revision};
+    oracle_on_published(cluster, own);
+    return own;
 }
 
 void cluster_reserve_record(struct cluster *cluster)
@@ -166,12 +189,12 @@ static bool name_is_taken(const struct cluster *cluster, const struct record *re
 
 static int32_t apply(struct cluster *cluster, const struct proposal *proposal, region_id *id)
 {
+    const struct record *made;
     struct record *record, *old;
 
     if (proposal->kind == PROPOSAL_NOTHING) {
         return 0;
     }
-    cluster_reserve_record(cluster);
     record = find_record(cluster, proposal->record.id);
     old = find_record(cluster, proposal->replaces);
     if (proposal->kind == PROPOSAL_CREATE) {
@@ -181,11 +204,9 @@ static int32_t apply(struct cluster *cluster, const struct proposal *proposal, r
         } else if (name_is_taken(cluster, &proposal->record)) {
             return DSM_EEXIST;
         }
-        record = &cluster->records[cluster->count_records++];
-        *record = proposal->record;
-        record->id = (region_id){cluster->count_records, (uint32_t)cluster->revision + 1};
-        cluster_publish(cluster, record);
-        *id = record->id;
+        made = cluster_add_record(cluster, &proposal->record);
+        tell_all(cluster, made);
+        *id = made->id;
         return 0;
     }
     if (record == NULL) {
@@ -301,8 +322,6 @@ void cluster_kill(struct cluster *cluster, uint32_t node)
 
 void cluster_restart(struct cluster *cluster, uint32_t node)
 {
-    struct event event = {.kind = EVENT_RECORD};
-
     cluster_kill(cluster, node);
     if (cluster->records[node].alive) {
         cluster_declare_dead(cluster, node);
@@ -316,7 +335,7 @@ void cluster_restart(struct cluster *cluster, uint32_t node)
     cluster->records[node].alive = true;
     for (uint32_t i = 0; i < cluster->count_records; i++) {
         if (!cluster->records[i].deleted && i != node) {
-            tell(cluster, node, &event, &cluster->records[i]);
+            cluster_tell_record(cluster, node, &cluster->records[i]);
         }
     }
     cluster_publish(cluster, &cluster->records[node]);

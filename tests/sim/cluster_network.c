@@ -164,6 +164,7 @@ static void hand_over(struct cluster *cluster, struct envelope *envelope)
 
     event.message.message = &envelope->message;
     event.message.payload_pages = envelope->payload_pages;
+    cluster->nodes[envelope->message.to].handled++;
     cluster_step(cluster, envelope->message.to, &event, envelope->payload, envelope->stamps);
     free_envelope(cluster, envelope);
     oracle_rest(cluster);

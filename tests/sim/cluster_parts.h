@@ -65,6 +65,8 @@ void cluster_publish(struct cluster *cluster, struct record *record);
 void cluster_reserve_record(struct cluster *cluster);
 /** Take over a proposal. */
 void cluster_propose(struct cluster *cluster, uint32_t node, const struct action *action);
+/** Give a node's core the memory that it wants. */
+void cluster_supply(struct sim_node *node);
 /** A new core for a node, which knows nothing. */
 void cluster_make_node(struct cluster *cluster, uint32_t number);
 /** Free a node's core and frames. */

@@ -7,6 +7,7 @@
 
 #include "dsm/core/home.h"
 #include "dsm/core/page.h"
+#include "tests/sim/cluster_frames.h"
 #include "tests/sim/cluster_parts.h"
 #include "tests/sim/oracle_parts.h"
 
@@ -88,20 +89,19 @@ static void check_own(struct cluster *cluster, uint32_t number, uint32_t region,
     const struct sim_page *all = cluster_page(cluster, region, page);
     const struct sim_node *node = &cluster->nodes[number];
     const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
+    struct sim_frame *own = frames_find(node, region, page);
     bool held = view->state == PAGE_READ || view->state == PAGE_WRITE;
     bool wanted = view->request == REQUEST_READ || view->request == REQUEST_WRITE;
 
-    if (page < node->count_frames[region]) {
-        uint64_t *version = &node->frames[region][page].version;
-
-        if (view->version < *version) {
+    if (own != NULL) {
+        if (view->version < own->version) {
             oracle_fail(cluster, "O4",
                         "the version of a copy went back: node %u region %u page %llu, from %llu "
                         "to %llu",
-                        number, region, (unsigned long long)page, (unsigned long long)*version,
+                        number, region, (unsigned long long)page, (unsigned long long)own->version,
                         (unsigned long long)view->version);
         }
-        *version = view->version;
+        own->version = view->version;
     }
     if (held != frame->present && (held || !wanted || view->state == PAGE_LOST)) {
         oracle_fail(cluster, "O13",

@@ -101,18 +101,18 @@ static void count_all(struct table *table)
 
     for (uint32_t i = 0; i < options->count_sizes; i++) {
         uint32_t n = options->sizes[i];
-        struct scale_cluster *cluster = scale_new(n, n <= TELL_ALL_MAX);
+        struct scale *scale = scale_new(n, n <= TELL_ALL_MAX);
 
         for (size_t row = 0; row < scale_rows_count; row++) {
             uint64_t *count = &table->counts[row * options->count_sizes + i];
 
             *count = UINT64_MAX;
-            if (!scale_rows[row].all_must_be_told || cluster->all_are_told) {
-                *count = scale_rows[row].count(cluster);
+            if (!scale_rows[row].all_must_be_told || scale->all_are_told) {
+                *count = scale_rows[row].count(scale);
                 check(table, scale_rows[row].name, n, *count, scale_rows[row].expect(n));
             }
         }
-        scale_free(cluster);
+        scale_free(scale);
     }
     for (size_t row = 0; row < scale_sizes_count; row++) {
         table->bytes[row] = scale_sizes[row].count();

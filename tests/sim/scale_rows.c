@@ -6,6 +6,8 @@
  */
 #include "tests/sim/scale_rows.h"
 
+#include "dsm/core/node_parts.h"
+
 /** Pages of the region of node 0, one for each row; and words for the rows without pages. */
 enum {
     AT_CLEAN,
@@ -41,12 +43,12 @@ static uint64_t expect_clean(uint64_t n)
     return n == 1 ? 0 : 3;
 }
 
-static uint64_t count_clean(struct scale_cluster *cluster)
+static uint64_t count_clean(struct scale *scale)
 {
-    scale_write(cluster, 0, SCALE_CREATOR, AT_CLEAN, 71);
-    scale_mark(cluster);
-    expect(scale_read(cluster, cluster->count - 1, SCALE_CREATOR, AT_CLEAN), 71, "a value read");
-    return cluster->sent;
+    scale_write(scale, 0, SCALE_CREATOR, AT_CLEAN, 71);
+    scale_mark(scale);
+    expect(scale_read(scale, scale->count - 1, SCALE_CREATOR, AT_CLEAN), 71, "a value read");
+    return scale->sent;
 }
 
 static uint64_t expect_dirty(uint64_t n)
@@ -54,12 +56,12 @@ static uint64_t expect_dirty(uint64_t n)
     return n == 1 ? 0 : 4;
 }
 
-static uint64_t count_dirty(struct scale_cluster *cluster)
+static uint64_t count_dirty(struct scale *scale)
 {
-    scale_write(cluster, 1 % cluster->count, SCALE_CREATOR, AT_DIRTY, 72);
-    scale_mark(cluster);
-    expect(scale_read(cluster, cluster->count - 1, SCALE_CREATOR, AT_DIRTY), 72, "a value read");
-    return cluster->sent;
+    scale_write(scale, 1 % scale->count, SCALE_CREATOR, AT_DIRTY, 72);
+    scale_mark(scale);
+    expect(scale_read(scale, scale->count - 1, SCALE_CREATOR, AT_DIRTY), 72, "a value read");
+    return scale->sent;
 }
 
 /* k = n - 2 others have a copy, the owner 1 among them; the home has none. */
@@ -68,18 +70,18 @@ static uint64_t expect_write(uint64_t n)
     return n == 1 ? 0 : 2 * (n - 2) + 4;
 }
 
-static uint64_t count_write(struct scale_cluster *cluster)
+static uint64_t count_write(struct scale *scale)
 {
-    uint32_t last = cluster->count - 1;
+    uint32_t last = scale->count - 1;
 
-    scale_write(cluster, 1 % cluster->count, SCALE_CREATOR, AT_WRITE, 73);
+    scale_write(scale, 1 % scale->count, SCALE_CREATOR, AT_WRITE, 73);
     for (uint32_t i = 2; i < last; i++) {
-        expect(scale_read(cluster, i, SCALE_CREATOR, AT_WRITE), 73, "a value read");
+        expect(scale_read(scale, i, SCALE_CREATOR, AT_WRITE), 73, "a value read");
     }
-    scale_mark(cluster);
-    scale_write(cluster, last, SCALE_CREATOR, AT_WRITE, 74);
-    expect(cluster->payloads, last > 0 ? 1 : 0, "pages of bytes sent for a write miss");
-    return cluster->sent;
+    scale_mark(scale);
+    scale_write(scale, last, SCALE_CREATOR, AT_WRITE, 74);
+    expect(scale->payloads, last > 0 ? 1 : 0, "pages of bytes sent for a write miss");
+    return scale->sent;
 }
 
 /* k = n - 2 others have a copy, and so has the home; the bytes are where they are wanted. */
@@ -88,19 +90,19 @@ static uint64_t expect_upgrade(uint64_t n)
     return n == 1 ? 0 : 2 * (n - 2) + 3;
 }
 
-static uint64_t count_upgrade(struct scale_cluster *cluster)
+static uint64_t count_upgrade(struct scale *scale)
 {
-    uint32_t last = cluster->count - 1;
+    uint32_t last = scale->count - 1;
 
-    scale_write(cluster, 1 % cluster->count, SCALE_CREATOR, AT_UPGRADE, 75);
+    scale_write(scale, 1 % scale->count, SCALE_CREATOR, AT_UPGRADE, 75);
     for (uint32_t i = 0; i <= last; i++) {
-        expect(scale_read(cluster, i, SCALE_CREATOR, AT_UPGRADE), 75, "a value read");
+        expect(scale_read(scale, i, SCALE_CREATOR, AT_UPGRADE), 75, "a value read");
     }
-    scale_mark(cluster);
-    scale_write(cluster, last, SCALE_CREATOR, AT_UPGRADE, 76);
-    expect(cluster->payloads, 0, "pages of bytes sent for an upgrade");
-    expect(scale_read(cluster, last, SCALE_CREATOR, AT_UPGRADE), 76, "a value written");
-    return cluster->sent;
+    scale_mark(scale);
+    scale_write(scale, last, SCALE_CREATOR, AT_UPGRADE, 76);
+    expect(scale->payloads, 0, "pages of bytes sent for an upgrade");
+    expect(scale_read(scale, last, SCALE_CREATOR, AT_UPGRADE), 76, "a value written");
+    return scale->sent;
 }
 
 /* All write a page at once: the first from its home, the others each from the one before. */
@@ -109,15 +111,15 @@ static uint64_t expect_contended(uint64_t n)
     return n == 1 ? 0 : 5 * (n - 2) + 3;
 }
 
-static uint64_t count_contended(struct scale_cluster *cluster)
+static uint64_t count_contended(struct scale *scale)
 {
-    scale_write(cluster, 0, SCALE_CREATOR, AT_CONTENDED, 77);
-    scale_mark(cluster);
-    for (uint32_t i = 1; i < cluster->count; i++) {
-        scale_touch(cluster, i, SCALE_CREATOR, AT_CONTENDED, true);
+    scale_write(scale, 0, SCALE_CREATOR, AT_CONTENDED, 77);
+    scale_mark(scale);
+    for (uint32_t i = 1; i < scale->count; i++) {
+        scale_touch(scale, i, SCALE_CREATOR, AT_CONTENDED, true);
     }
-    scale_run(cluster);
-    return cluster->sent;
+    cluster_run(scale->cluster);
+    return scale->sent;
 }
 
 static uint64_t expect_queue(uint64_t n)
@@ -125,17 +127,30 @@ static uint64_t expect_queue(uint64_t n)
     return n == 1 ? 0 : n - 2;
 }
 
-static uint64_t count_queue(struct scale_cluster *cluster)
+/* The links take turns; false: nothing is on its way. */
+static bool deliver_one(struct cluster *cluster, uint32_t *from, uint32_t *to)
 {
-    const struct homes *homes = &cluster->nodes[0].core->homes;
+    if (!cluster_next_link(cluster, from, to)) {
+        *from = *to = 0;
+        if (!cluster_next_link(cluster, from, to)) {
+            return false;
+        }
+    }
+    return cluster_deliver(cluster, *from, (*to)++);
+}
+
+static uint64_t count_queue(struct scale *scale)
+{
+    const struct homes *homes = &scale->cluster->nodes[0].node->homes;
     const struct home_page *page;
+    uint32_t from = 0, to = 0;
     uint64_t longest = 0;
 
-    scale_write(cluster, 0, SCALE_CREATOR, AT_QUEUE, 78);
-    for (uint32_t i = 1; i < cluster->count; i++) {
-        scale_touch(cluster, i, SCALE_CREATOR, AT_QUEUE, true);
+    scale_write(scale, 0, SCALE_CREATOR, AT_QUEUE, 78);
+    for (uint32_t i = 1; i < scale->count; i++) {
+        scale_touch(scale, i, SCALE_CREATOR, AT_QUEUE, true);
     }
-    page = directory_find(&homes->directory, SCALE_CREATOR + 1, AT_QUEUE);
+    page = directory_find(&homes->directory, scale->objects[SCALE_CREATOR].slot, AT_QUEUE);
     do {
         uint64_t waiting = 0;
 
@@ -143,24 +158,24 @@ static uint64_t count_queue(struct scale_cluster *cluster)
             waiting++;
         }
         longest = waiting > longest ? waiting : longest;
-    } while (scale_deliver(cluster));
+    } while (deliver_one(scale->cluster, &from, &to));
     return longest;
 }
 
 /* --- synchronisation --- */
 
-static void sync_all(struct scale_cluster *cluster, uint32_t object, uint32_t op, uint64_t page,
+static void sync_all(struct scale *scale, uint32_t object, uint32_t op, uint64_t page,
                      uint64_t value)
 {
-    for (uint32_t i = 0; i < cluster->count; i++) {
-        scale_sync(cluster, i, object, op, offset_of(page), value);
+    for (uint32_t i = 0; i < scale->count; i++) {
+        scale_sync(scale, i, object, op, offset_of(page), value);
     }
 }
 
-static void expect_replies(const struct scale_cluster *cluster, uint32_t each)
+static void expect_replies(const struct scale *scale, uint32_t each)
 {
-    for (uint32_t i = 0; i < cluster->count; i++) {
-        expect(cluster->nodes[i].count_replies, each, "replies to a node");
+    for (uint32_t i = 0; i < scale->count; i++) {
+        expect(scale_replies(scale, i), each, "replies to a node");
     }
 }
 
@@ -180,29 +195,29 @@ static uint64_t expect_others(uint64_t n)
 }
 
 /* All lock at once; each unlocks when it has the lock. */
-static uint64_t count_mutex(struct scale_cluster *cluster)
+static uint64_t count_mutex(struct scale *scale)
 {
-    uint32_t left = cluster->count;
+    uint32_t left = scale->count;
 
-    scale_mark(cluster);
-    sync_all(cluster, SCALE_CREATOR, SYNC_LOCK, AT_LOCK, 0);
-    scale_run(cluster);
+    scale_mark(scale);
+    sync_all(scale, SCALE_CREATOR, SYNC_LOCK, AT_LOCK, 0);
+    cluster_run(scale->cluster);
     while (left > 0) { /* each round exactly one more has it */
-        for (uint32_t i = 0; i < cluster->count; i++) {
-            if (cluster->nodes[i].count_replies == 1) {
-                scale_sync(cluster, i, SCALE_CREATOR, SYNC_UNLOCK, offset_of(AT_LOCK), 0);
-                scale_run(cluster);
-                expect(cluster->nodes[i].count_replies, 2, "replies to who unlocked");
+        for (uint32_t i = 0; i < scale->count; i++) {
+            if (scale_replies(scale, i) == 1) {
+                scale_sync(scale, i, SCALE_CREATOR, SYNC_UNLOCK, offset_of(AT_LOCK), 0);
+                cluster_run(scale->cluster);
+                expect(scale_replies(scale, i), 2, "replies to who unlocked");
                 left--;
             }
         }
     }
-    return cluster->sent;
+    return scale->sent;
 }
 
-static const struct sync_object *find_mutex(const struct scale_cluster *cluster, uint64_t page)
+static const struct sync_object *find_mutex(const struct scale *scale, uint64_t page)
 {
-    const struct syncs *syncs = &cluster->nodes[0].core->syncs;
+    const struct syncs *syncs = &scale->cluster->nodes[0].node->syncs;
 
     for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
         const struct list *bucket = &syncs->objects_by_key[i];
@@ -218,14 +233,14 @@ static const struct sync_object *find_mutex(const struct scale_cluster *cluster,
     scale_fail("no such mutex", page);
 }
 
-static uint64_t count_mutex_queue(struct scale_cluster *cluster)
+static uint64_t count_mutex_queue(struct scale *scale)
 {
     const struct list *waiters;
     uint64_t waiting = 0;
 
-    sync_all(cluster, SCALE_CREATOR, SYNC_LOCK, AT_LOCK_QUEUE, 0);
-    scale_run(cluster);
-    waiters = &find_mutex(cluster, AT_LOCK_QUEUE)->waiters;
+    sync_all(scale, SCALE_CREATOR, SYNC_LOCK, AT_LOCK_QUEUE, 0);
+    cluster_run(scale->cluster);
+    waiters = &find_mutex(scale, AT_LOCK_QUEUE)->waiters;
     for (const struct list *place = waiters->next; place != waiters; place = place->next) {
         waiting++;
     }
@@ -237,80 +252,79 @@ static uint64_t expect_hand_off(uint64_t n)
     return n == 1 ? 0 : 3;
 }
 
-static uint64_t count_hand_off(struct scale_cluster *cluster)
+static uint64_t count_hand_off(struct scale *scale)
 {
-    uint32_t first = 1 % cluster->count;
-    uint32_t second = cluster->count - 1;
+    uint32_t first = 1 % scale->count;
+    uint32_t second = scale->count - 1;
 
-    scale_sync(cluster, first, SCALE_CREATOR, SYNC_LOCK, offset_of(AT_HAND_OFF), 0);
+    scale_sync(scale, first, SCALE_CREATOR, SYNC_LOCK, offset_of(AT_HAND_OFF), 0);
     if (second != first) {
-        scale_sync(cluster, second, SCALE_CREATOR, SYNC_LOCK, offset_of(AT_HAND_OFF), 0);
+        scale_sync(scale, second, SCALE_CREATOR, SYNC_LOCK, offset_of(AT_HAND_OFF), 0);
     }
-    scale_run(cluster);
-    scale_mark(cluster);
-    scale_sync(cluster, first, SCALE_CREATOR, SYNC_UNLOCK, offset_of(AT_HAND_OFF), 0);
-    scale_run(cluster);
-    expect(cluster->nodes[second].count_replies, 1, "replies to the next holder");
-    return cluster->sent;
+    cluster_run(scale->cluster);
+    scale_mark(scale);
+    scale_sync(scale, first, SCALE_CREATOR, SYNC_UNLOCK, offset_of(AT_HAND_OFF), 0);
+    cluster_run(scale->cluster);
+    expect(scale_replies(scale, second), 1, "replies to the next holder");
+    return scale->sent;
 }
 
-static uint64_t count_barrier(struct scale_cluster *cluster)
+static uint64_t count_barrier(struct scale *scale)
 {
-    scale_mark(cluster);
-    sync_all(cluster, SCALE_CREATOR, SYNC_BARRIER, AT_BARRIER, cluster->count);
-    scale_run(cluster);
-    expect_replies(cluster, 1);
-    return cluster->sent;
+    scale_mark(scale);
+    sync_all(scale, SCALE_CREATOR, SYNC_BARRIER, AT_BARRIER, scale->count);
+    cluster_run(scale->cluster);
+    expect_replies(scale, 1);
+    return scale->sent;
 }
 
-static uint64_t count_inbox(struct scale_cluster *cluster)
+static uint64_t count_inbox(struct scale *scale)
 {
-    scale_mark(cluster);
-    sync_all(cluster, SCALE_CREATOR, SYNC_BARRIER, AT_INBOX, cluster->count);
-    scale_run(cluster);
-    return cluster->longest_inbox;
+    scale_mark(scale);
+    sync_all(scale, SCALE_CREATOR, SYNC_BARRIER, AT_INBOX, scale->count);
+    cluster_run(scale->cluster);
+    return scale->longest_inbox;
 }
 
-static uint64_t count_fetch_add(struct scale_cluster *cluster)
+static uint64_t count_fetch_add(struct scale *scale)
 {
-    scale_write(cluster, 0, SCALE_CREATOR, AT_WORD, 1000);
-    scale_mark(cluster);
-    sync_all(cluster, SCALE_CREATOR, SYNC_FETCH_ADD, AT_WORD, 1);
-    scale_run(cluster);
-    expect_replies(cluster, 1);
-    expect(scale_read(cluster, 0, SCALE_CREATOR, AT_WORD), 1000 + cluster->count, "the sum");
-    return cluster->sent;
+    scale_write(scale, 0, SCALE_CREATOR, AT_WORD, 1000);
+    scale_mark(scale);
+    sync_all(scale, SCALE_CREATOR, SYNC_FETCH_ADD, AT_WORD, 1);
+    cluster_run(scale->cluster);
+    expect_replies(scale, 1);
+    expect(scale_read(scale, 0, SCALE_CREATOR, AT_WORD), 1000 + scale->count, "the sum");
+    return scale->sent;
 }
 
-static uint64_t count_sem(struct scale_cluster *cluster)
+static uint64_t count_sem(struct scale *scale)
 {
-    scale_mark(cluster);
-    sync_all(cluster, SCALE_SEM, SYNC_SEM_WAIT, 0, 0);
-    scale_run(cluster);
-    expect_replies(cluster, 0);
-    sync_all(cluster, SCALE_SEM, SYNC_SEM_POST, 0, 0);
-    scale_run(cluster);
-    expect_replies(cluster, 2);
-    return cluster->sent;
+    scale_mark(scale);
+    sync_all(scale, SCALE_SEM, SYNC_SEM_WAIT, 0, 0);
+    cluster_run(scale->cluster);
+    expect_replies(scale, 0);
+    sync_all(scale, SCALE_SEM, SYNC_SEM_POST, 0, 0);
+    cluster_run(scale->cluster);
+    expect_replies(scale, 2);
+    return scale->sent;
 }
 
 /* --- the home's load, links, and the catalog --- */
 
 /* Each node writes a page of its own, of the stripe that the next node homes. */
-static void write_own(struct scale_cluster *cluster, uint32_t object)
+static void write_own(struct scale *scale, uint32_t object)
 {
-    scale_mark(cluster);
-    for (uint32_t i = 0; i < cluster->count; i++) {
-        scale_touch(cluster, i, object, (uint64_t)((i + 1) % cluster->count) * STRIPE_PAGES + 20,
-                    true);
+    scale_mark(scale);
+    for (uint32_t i = 0; i < scale->count; i++) {
+        scale_touch(scale, i, object, (uint64_t)((i + 1) % scale->count) * STRIPE_PAGES + 20, true);
     }
-    scale_run(cluster);
+    cluster_run(scale->cluster);
 }
 
-static uint64_t count_creator_load(struct scale_cluster *cluster)
+static uint64_t count_creator_load(struct scale *scale)
 {
-    write_own(cluster, SCALE_CREATOR);
-    return scale_busiest(cluster);
+    write_own(scale, SCALE_CREATOR);
+    return scale_busiest(scale);
 }
 
 static uint64_t expect_striped_load(uint64_t n)
@@ -318,10 +332,10 @@ static uint64_t expect_striped_load(uint64_t n)
     return n == 1 ? 0 : 3;
 }
 
-static uint64_t count_striped_load(struct scale_cluster *cluster)
+static uint64_t count_striped_load(struct scale *scale)
 {
-    write_own(cluster, SCALE_STRIPED);
-    return scale_busiest(cluster);
+    write_own(scale, SCALE_STRIPED);
+    return scale_busiest(scale);
 }
 
 static uint64_t expect_link(uint64_t n)
@@ -329,9 +343,9 @@ static uint64_t expect_link(uint64_t n)
     return n == 1 ? 0 : 2;
 }
 
-static uint64_t count_link(struct scale_cluster *cluster)
+static uint64_t count_link(struct scale *scale)
 {
-    return cluster->longest_link_ever;
+    return scale->longest_link_ever;
 }
 
 static uint64_t expect_join(uint64_t n)
@@ -339,9 +353,9 @@ static uint64_t expect_join(uint64_t n)
     return 2 * n - 1;
 }
 
-static uint64_t count_join(struct scale_cluster *cluster)
+static uint64_t count_join(struct scale *scale)
 {
-    return cluster->told_of_last_join;
+    return scale->told_of_last_join;
 }
 
 const struct scale_row scale_rows[] = {

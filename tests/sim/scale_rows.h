@@ -3,13 +3,13 @@
 #ifndef DSM_TESTS_SIM_SCALE_ROWS_H
 #define DSM_TESTS_SIM_SCALE_ROWS_H
 
-#include "tests/sim/scale_cluster.h"
+#include "tests/sim/scale_programs.h"
 
 struct scale_row {
     const char *name;
     const char *formula;            /* for n of 4 and more */
     uint64_t (*expect)(uint64_t n); /* the formula, and what it is for n = 1 */
-    uint64_t (*count)(struct scale_cluster *cluster);
+    uint64_t (*count)(struct scale *scale);
     bool all_must_be_told; /* cannot be counted where each node is told of a few */
 };
 

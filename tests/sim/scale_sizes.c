@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory, as the core counts it (core_bytes): it depends on NODES_MAX and not on n. */
-#include <stdlib.h>
-
+#include "dsm/core/node_parts.h"
 #include "tests/sim/scale_rows.h"
 
 /** Chunks that are filled to measure a directory: as many as one supply holds. */
@@ -15,22 +14,21 @@ static uint64_t round_up(uint64_t bytes)
     return (bytes + 15) / 16 * 16;
 }
 
-static uint64_t core_bytes(struct scale_node *node)
-{
-    scale_supply(node);
-    return node_counters(node->core)->core_bytes;
-}
-
 /* --- a node alone --- */
+
+static struct cluster *new_lone_node(void)
+{
+    const struct node_config config = {.read_ahead_pages = 1};
+
+    return cluster_new_strangers(1, &config);
+}
 
 static uint64_t count_fixed(void)
 {
-    struct scale_node node = {0};
-    uint64_t bytes;
+    struct cluster *alone = new_lone_node();
+    uint64_t bytes = scale_core_bytes(alone, 0);
 
-    scale_make_core(&node, 0);
-    bytes = core_bytes(&node);
-    scale_free_node(&node);
+    cluster_free(alone);
     return bytes;
 }
 
@@ -42,21 +40,17 @@ static uint64_t expect_other(void)
 /* What one more member costs each node that is told of it; as many are told as fill blocks. */
 static uint64_t count_other(void)
 {
-    struct scale_node node = {0};
-    struct scale_cluster alone = {.count = 1, .nodes = &node};
-    uint64_t before;
+    struct cluster *alone = new_lone_node();
+    uint64_t before = scale_core_bytes(alone, 0);
 
-    alone.actions = calloc(1, sizeof(*alone.actions));
-    scale_make_core(&node, 0);
-    before = core_bytes(&node);
     for (uint32_t i = 0; i < NODES_MAX; i++) {
-        struct record record = scale_member(i);
+        struct record member = {
+            .kind = RECORD_NODE, .id = {i, i + 1}, .revision = i + 1, .alive = true};
 
-        scale_tell(&alone, 0, &record);
+        cluster_tell_record(alone, 0, &member);
     }
-    before = core_bytes(&node) - before;
-    scale_free_node(&node);
-    free(alone.actions);
+    before = scale_core_bytes(alone, 0) - before;
+    cluster_free(alone);
     return before / NODES_MAX;
 }
 
@@ -67,16 +61,16 @@ static uint64_t expect_window(void)
 
 static uint64_t count_window(void)
 {
-    struct scale_cluster *cluster = scale_new(ASKERS + 2, true);
+    struct scale *scale = scale_new(ASKERS + 2, true);
     uint64_t before;
 
-    scale_read(cluster, ASKERS + 1, SCALE_CREATOR, 0); /* what a first request needs besides */
-    before = core_bytes(&cluster->nodes[0]);
+    scale_read(scale, ASKERS + 1, SCALE_CREATOR, 0); /* what a first request needs besides */
+    before = scale_core_bytes(scale->cluster, 0);
     for (uint32_t i = 1; i <= ASKERS; i++) {
-        scale_read(cluster, i, SCALE_CREATOR, 0);
+        scale_read(scale, i, SCALE_CREATOR, 0);
     }
-    before = core_bytes(&cluster->nodes[0]) - before;
-    scale_free(cluster);
+    before = scale_core_bytes(scale->cluster, 0) - before;
+    scale_free(scale);
     return before / ASKERS;
 }
 
@@ -89,17 +83,17 @@ static uint64_t chunks_of(uint64_t record_bytes)
 
 static uint64_t touch_chunks(bool home)
 {
-    struct scale_cluster *cluster = scale_new(2, true);
-    struct scale_node *node = &cluster->nodes[home ? 0 : 1];
+    struct scale *scale = scale_new(2, true);
+    uint32_t node = home ? 0 : 1;
     uint64_t before;
 
-    scale_read(cluster, 1, SCALE_CREATOR, 0); /* what a first request needs besides */
-    before = core_bytes(node);
+    scale_read(scale, 1, SCALE_CREATOR, 0); /* what a first request needs besides */
+    before = scale_core_bytes(scale->cluster, node);
     for (uint64_t i = 0; i < CHUNKS; i++) {
-        scale_read(cluster, 1, SCALE_CREATOR, FIRST_PAGE + i * CHUNK_PAGES);
+        scale_read(scale, 1, SCALE_CREATOR, FIRST_PAGE + i * CHUNK_PAGES);
     }
-    before = core_bytes(node) - before;
-    scale_free(cluster);
+    before = scale_core_bytes(scale->cluster, node) - before;
+    scale_free(scale);
     return before;
 }
 

@@ -132,12 +132,7 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
 
 /* --- telling --- */
 
-struct out {
-    char *text;
-    size_t bytes, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void tell(struct out *out, const char *format, ...)
+void sim_text_add(struct sim_text *out, const char *format, ...)
 {
     va_list arguments;
     int bytes;
@@ -159,31 +154,32 @@ void sim_options_print(const struct sim_options *options, char *text, size_t byt
     };
     static const char *const units[] = {"of 10000 messages", "events between two, about",
                                         "us late at most"};
-    struct out out = {text, bytes, 0};
+    struct sim_text out = {text, bytes, 0};
     bool any = false;
 
-    tell(&out, "seed %llu: %u nodes, %u programs, %llu pages%s, %llu events, read-ahead %u\n",
-         (unsigned long long)options->seed, options->nodes, options->programs,
-         (unsigned long long)options->pages, options->striped ? " striped" : "",
-         (unsigned long long)options->steps, options->read_ahead_pages);
-    tell(&out, "  messages take %llu us (%s), resent after %u ms; programs think %llu us\n",
-         (unsigned long long)options->delay_us, delays[options->delay], options->resend_ms,
-         (unsigned long long)options->think_us);
-    tell(&out, "  %u names, %u of 100 deeds synchronise, patterns:", options->names,
-         options->sync_share);
+    sim_text_add(&out,
+                 "seed %llu: %u nodes, %u programs, %llu pages%s, %llu events, read-ahead %u\n",
+                 (unsigned long long)options->seed, options->nodes, options->programs,
+                 (unsigned long long)options->pages, options->striped ? " striped" : "",
+                 (unsigned long long)options->steps, options->read_ahead_pages);
+    sim_text_add(&out, "  messages take %llu us (%s), resent after %u ms; programs think %llu us\n",
+                 (unsigned long long)options->delay_us, delays[options->delay], options->resend_ms,
+                 (unsigned long long)options->think_us);
+    sim_text_add(&out, "  %u names, %u of 100 deeds synchronise, patterns:", options->names,
+                 options->sync_share);
     for (uint32_t i = 0; i < SIM_PATTERN_KINDS; i++) {
         if (options->patterns[i] != 0) {
-            tell(&out, " %s %u", patterns[i], options->patterns[i]);
+            sim_text_add(&out, " %s %u", patterns[i], options->patterns[i]);
         }
     }
-    tell(&out, "\n  faults:");
+    sim_text_add(&out, "\n  faults:");
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         if (options->weights[i] != 0) {
-            tell(&out, "\n    %-11s %7u %s", sim_fault_name(i),
-                 i == SIM_EVICTION ? (uint32_t)options->budget_pages : options->weights[i],
-                 i == SIM_EVICTION ? "pages at most" : units[fault_row(i)->unit]);
+            sim_text_add(&out, "\n    %-11s %7u %s", sim_fault_name(i),
+                         i == SIM_EVICTION ? (uint32_t)options->budget_pages : options->weights[i],
+                         i == SIM_EVICTION ? "pages at most" : units[fault_row(i)->unit]);
             any = true;
         }
     }
-    tell(&out, "%s\n", any ? "" : " none");
+    sim_text_add(&out, "%s\n", any ? "" : " none");
 }

@@ -109,4 +109,13 @@ uint32_t sim_fault_find(const char *name);
 /** Tell the options in lines of text. */
 void sim_options_print(const struct sim_options *options, char *text, size_t bytes);
 
+/** A text that grows until its bytes are full. */
+struct sim_text {
+    char *text;
+    size_t bytes, used;
+};
+
+void sim_text_add(struct sim_text *text, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 #endif

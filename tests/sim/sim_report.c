@@ -2,63 +2,45 @@
 /* The state of a run in words, for whoever looks at one that failed. */
 #include "tests/sim/sim.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
-struct out {
-    char *text;
-    size_t bytes, used;
-};
-
-__attribute__((format(printf, 2, 3))) static void tell(struct out *out, const char *format, ...)
-{
-    va_list arguments;
-    int bytes;
-
-    va_start(arguments, format);
-    bytes = vsnprintf(out->text + out->used, out->bytes - out->used, format, arguments);
-    va_end(arguments);
-    out->used += bytes > 0 ? (size_t)bytes : 0;
-    out->used = out->used < out->bytes ? out->used : out->bytes - 1;
-}
-
-static void tell_program(struct out *out, const struct sim *sim, uint32_t index)
+static void tell_program(struct sim_text *out, const struct sim *sim, uint32_t index)
 {
     const struct sim_program *program = &sim->programs[index];
     uint64_t since_us = program->waits_since_us != 0 ? sim->now_us - program->waits_since_us : 0;
 
-    tell(out, "  program %u on node %u, area %u: ", index, program->node, program->area);
+    sim_text_add(out, "  program %u on node %u, area %u: ", index, program->node, program->area);
     if (program->is_blocked) {
-        tell(out, "waits to %s page %llu",
-             program->write || program->state == SIM_WRITING ? "write" : "read",
-             (unsigned long long)program->page);
+        sim_text_add(out, "waits to %s page %llu",
+                     program->write || program->state == SIM_WRITING ? "write" : "read",
+                     (unsigned long long)program->page);
     } else if (program->call != 0) {
-        tell(out, "waits for %s %s", sim_call_name(program->call_kind),
-             program->op != 0 ? sim_op_name(program->op) : "");
+        sim_text_add(out, "waits for %s %s", sim_call_name(program->call_kind),
+                     program->op != 0 ? sim_op_name(program->op) : "");
     } else {
-        tell(out, "at work");
+        sim_text_add(out, "at work");
     }
-    tell(out, " since %llu ms%s%s%s\n", (unsigned long long)(since_us / 1000),
-         program->has_lock ? ", has a mutex" : "", program->has_unit ? ", has a unit" : "",
-         program->hung_until_us > sim->now_us ? ", hangs" : "");
+    sim_text_add(out, " since %llu ms%s%s%s\n", (unsigned long long)(since_us / 1000),
+                 program->has_lock ? ", has a mutex" : "", program->has_unit ? ", has a unit" : "",
+                 program->hung_until_us > sim->now_us ? ", hangs" : "");
 }
 
 void sim_print_summary(const struct sim *sim, char *text, size_t bytes)
 {
     static const char *const lives[] = {"alive", "retiring", "dead", "declared dead"};
-    struct out out = {text, bytes, 0};
+    struct sim_text out = {text, bytes, 0};
 
-    tell(&out, "after %llu events, at %llu ms%s: %u nodes, %llu pages, %u programs\n",
-         (unsigned long long)sim->stats.events, (unsigned long long)(sim->now_us / 1000),
-         sim->is_ending ? ", the faults have stopped" : "", sim->options.nodes,
-         (unsigned long long)sim->options.pages, sim->options.programs);
+    sim_text_add(&out, "after %llu events, at %llu ms%s: %u nodes, %llu pages, %u programs\n",
+                 (unsigned long long)sim->stats.events, (unsigned long long)(sim->now_us / 1000),
+                 sim->is_ending ? ", the faults have stopped" : "", sim->options.nodes,
+                 (unsigned long long)sim->options.pages, sim->options.programs);
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
         if (sim->hosts[i].life != SIM_ALIVE) {
-            tell(&out, "  node %u is %s\n", i, lives[sim->hosts[i].life]);
+            sim_text_add(&out, "  node %u is %s\n", i, lives[sim->hosts[i].life]);
         }
         for (uint32_t j = 0; j < sim->options.nodes; j++) {
             if (sim->links[i][j].cuts != 0) {
-                tell(&out, "  nothing comes from node %u to node %u\n", i, j);
+                sim_text_add(&out, "  nothing comes from node %u to node %u\n", i, j);
             }
         }
     }

@@ -185,6 +185,82 @@ static void test_requests_that_wait_are_bounded(void **state)
 }
 
 /* Else the next incarnation's first requests would be taken for repetitions of closed ones. */
+/* Far more than an honest node can have open: it says that it has the outcome of all before. */
+static void test_operations_that_wait_are_bounded(void **state)
+{
+    struct solo *solo = *state;
+    struct message lock = message_of(MESSAGE_SYNC);
+
+    lock.op = SYNC_LOCK;
+    lock.from = 2;
+    solo_message(solo, &lock, 0);
+    lock.from = 1;
+    for (uint64_t i = 1; i <= 65536; i++) {
+        lock.request = i * NODES_MAX;
+        lock.floor = i;
+        solo_message(solo, &lock, 0);
+        solo_forget(solo);
+    }
+    assert_int_equal(solo_counters(solo)->refused, 0);
+    lock.request += NODES_MAX;
+    lock.floor++;
+    solo_message(solo, &lock, 0);
+    assert_int_equal(solo_counters(solo)->refused, 1);
+    assert_int_equal(solo->count, 0);
+}
+
+/* Its own core knows who holds what; a home does not rely on that. */
+static void test_home_lets_only_the_holder_unlock(void **state)
+{
+    struct solo *solo = *state;
+    struct message message = message_of(MESSAGE_SYNC);
+
+    message.op = SYNC_LOCK;
+    solo_message(solo, &message, 0);
+    message.op = SYNC_UNLOCK;
+    message.operand = message.request;
+    message.from = 2;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 1)->error, DSM_EPERM);
+    message.from = 1;
+    message.request = 2 * NODES_MAX;
+    message.operand++;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 2)->error, DSM_EPERM);
+    message.request = 3 * NODES_MAX;
+    message.operand--;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 3)->error, 0);
+}
+
+static void test_home_takes_no_barrier_of_more_parties_than_a_number_has(void **state)
+{
+    struct solo *solo = *state;
+    struct message message = message_of(MESSAGE_SYNC);
+
+    message.op = SYNC_BARRIER;
+    message.value = UINT64_C(1) << 32;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 0)->error, DSM_EINVAL);
+}
+
+/* A record that comes again is no death; a younger incarnation is one, told or not. */
+static void test_death_that_is_not_told_shows_in_the_next_incarnation(void **state)
+{
+    struct solo *solo = *state;
+    struct message lock = message_of(MESSAGE_SYNC);
+
+    lock.op = SYNC_LOCK;
+    solo_message(solo, &lock, 0);
+    lock.from = 2;
+    solo_message(solo, &lock, 0);
+    solo_forget(solo);
+    solo_member(solo, 1, 2, true, 0);
+    assert_int_equal(solo->count, 0);
+    solo_member(solo, 1, 8, true, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 0)->to, 2);
+}
+
 static void test_request_of_a_node_that_died_waits_no_longer(void **state)
 {
     struct solo *solo = *state;
@@ -306,6 +382,10 @@ int main(void)
         FIXTURE(test_right_that_arrives_admits_the_request),
         FIXTURE(test_what_is_given_back_needs_no_right),
         FIXTURE(test_requests_that_wait_are_bounded),
+        FIXTURE(test_operations_that_wait_are_bounded),
+        FIXTURE(test_home_lets_only_the_holder_unlock),
+        FIXTURE(test_home_takes_no_barrier_of_more_parties_than_a_number_has),
+        FIXTURE(test_death_that_is_not_told_shows_in_the_next_incarnation),
         FIXTURE(test_request_of_a_node_that_died_waits_no_longer),
         FIXTURE(test_repeated_request_needs_no_right_any_more),
         FIXTURE(test_operations_that_do_not_fit_their_object_are_refused),

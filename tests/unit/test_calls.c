@@ -232,6 +232,24 @@ static void test_atomic_operations_that_wait_for_one_page_are_done_in_order(void
     assert_int_equal(solo_action(place->solo, ACTION_ATOMIC, 1)->message.value, 2);
 }
 
+/* One step has not room for so many cancellations; the next one goes on. */
+static void test_calls_whose_time_is_up_at_once_are_all_cancelled(void **state)
+{
+    struct place *place = *state;
+    const uint32_t count = ACTIONS_MAX + 100;
+
+    for (uint32_t i = 0; i < count; i++) {
+        sync(place, SYNC_LOCK, 8, 50);
+    }
+    solo_forget(place->solo);
+    solo_advance(place->solo, 50);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_non_null(solo_sent(place->solo, MESSAGE_SYNC, i));
+        assert_int_equal(solo_sent(place->solo, MESSAGE_SYNC, i)->op, SYNC_CANCEL);
+    }
+    assert_null(solo_sent(place->solo, MESSAGE_SYNC, count));
+}
+
 static void test_atomic_operation_on_a_lost_page_fails(void **state)
 {
     struct place *place = *state;
@@ -302,6 +320,7 @@ int main(void)
         FIXTURE(test_refusal_by_a_home_that_is_behind_is_asked_again),
         FIXTURE(test_atomic_operation_of_a_node_that_died_is_not_done),
         FIXTURE(test_atomic_operations_that_wait_for_one_page_are_done_in_order),
+        FIXTURE(test_calls_whose_time_is_up_at_once_are_all_cancelled),
         FIXTURE(test_atomic_operation_on_a_lost_page_fails),
         FIXTURE(test_messages_to_itself_outlive_an_epoch_but_not_their_region),
     };

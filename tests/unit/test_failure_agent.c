@@ -20,6 +20,7 @@
 #include "dsm.h"
 #include "tests/failure/failure.h"
 #include "tests/failure/hush.h"
+#include "tests/failure/uv_spare.h"
 #include "tests/unit/certs.h"
 
 #define TURNS_MAX 2000
@@ -36,30 +37,6 @@ struct ground {
 
 /* libuv ends the process when its table of descriptors cannot grow; what agent.h says of that is
  * not tried here. */
-
-static void *exempt_malloc(size_t len_bytes)
-{
-    failure_exempt(true);
-    void *memory = malloc(len_bytes);
-    failure_exempt(false);
-    return memory;
-}
-
-static void *exempt_realloc(void *old, size_t len_bytes)
-{
-    failure_exempt(true);
-    void *memory = realloc(old, len_bytes);
-    failure_exempt(false);
-    return memory;
-}
-
-static void *exempt_calloc(size_t count, size_t len_bytes)
-{
-    failure_exempt(true);
-    void *memory = calloc(count, len_bytes);
-    failure_exempt(false);
-    return memory;
-}
 
 static int set_up(void **state)
 {
@@ -83,7 +60,7 @@ static int set_up(void **state)
     snprintf(config->key, sizeof(config->key), "%.200s/node.key", ground->directory);
     config->budget = 1 << 20;
     hush_open(&ground->hush);
-    assert_int_equal(uv_replace_allocator(exempt_malloc, exempt_realloc, exempt_calloc, free), 0);
+    assert_int_equal(uv_spare_memory(), 0);
     *state = ground;
     return 0;
 }

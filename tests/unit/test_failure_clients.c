@@ -16,37 +16,12 @@
 #include "dsm.h"
 #include "tests/failure/failure.h"
 #include "tests/failure/hush.h"
+#include "tests/failure/uv_spare.h"
 #include "tests/unit/clients_place.h"
 
 #define TURNS 20
 #define PAGE 4096u
 #define PAGES 4u
-
-/* libuv's own memory is left out: see agent/agent.h. */
-
-static void *exempt_malloc(size_t len_bytes)
-{
-    failure_exempt(true);
-    void *memory = malloc(len_bytes);
-    failure_exempt(false);
-    return memory;
-}
-
-static void *exempt_realloc(void *old, size_t len_bytes)
-{
-    failure_exempt(true);
-    void *memory = realloc(old, len_bytes);
-    failure_exempt(false);
-    return memory;
-}
-
-static void *exempt_calloc(size_t count, size_t len_bytes)
-{
-    failure_exempt(true);
-    void *memory = calloc(count, len_bytes);
-    failure_exempt(false);
-    return memory;
-}
 
 static void send_kind(struct place *place, int fd, uint32_t kind, uint64_t number)
 {
@@ -175,7 +150,7 @@ int main(void)
         cmocka_unit_test(test_program_is_served_or_hung_up_on),
         cmocka_unit_test(test_pages_keep_their_bytes),
     };
-    if (uv_replace_allocator(exempt_malloc, exempt_realloc, exempt_calloc, free) != 0) {
+    if (uv_spare_memory() != 0) {
         return 1;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);

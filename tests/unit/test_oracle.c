@@ -127,7 +127,7 @@ static void look(struct story *story, uint32_t node)
 
 static struct sim_frame *frame(struct story *story, uint32_t node)
 {
-    return &story->cluster->nodes[node].frames[0][PAGE];
+    return frames_find(&story->cluster->nodes[node], 0, PAGE);
 }
 
 static void read_by(struct story *story, uint32_t node)
