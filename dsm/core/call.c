@@ -19,6 +19,7 @@ void calls_init(struct calls *calls, struct context *context)
     list_init(&calls->all);
     list_init(&calls->blocked);
     list_init(&calls->parked);
+    list_init(&calls->gone);
     calls->next_deadline_ms = UINT64_MAX;
 }
 
@@ -409,7 +410,9 @@ bool calls_reap(struct calls *calls, struct client *client)
     call = list_object(client->calls.next, struct sync_call, by_client);
     list_remove(&call->by_client);
     call->client = NULL;
-    if (call->is_held) {
+    if (call->region == NULL) {
+        free_call(calls, call); /* nobody is there to be told */
+    } else if (call->is_held) {
         launch_own(calls, call, SYNC_UNLOCK_DEAD, call->out.id);
         free_call(calls, call);
     } else if (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT || call->op == SYNC_BARRIER) {
@@ -427,9 +430,29 @@ void calls_region_gone(struct calls *calls, const struct region *region)
         if (call->region != region) {
             continue;
         }
-        if (call->client != NULL && !call->is_held && context_has_room(calls->context)) {
-            answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
+        if (call->client == NULL || call->is_held) {
+            free_call(calls, call);
+            continue;
         }
-        free_call(calls, call);
+        /* They may be thousands, and a step's actions are bounded: they are answered one by one. */
+        outstanding_close(calls->context, &call->out);
+        list_remove(&call->by_id);
+        list_remove(&call->place);
+        list_add_tail(&calls->gone, &call->place);
+        call->region = NULL;
+        call->deadline_ms = UINT64_MAX;
     }
+}
+
+bool calls_answer_gone(struct calls *calls)
+{
+    struct sync_call *call;
+
+    if (list_is_empty(&calls->gone)) {
+        return false;
+    }
+    call = list_object(calls->gone.next, struct sync_call, place);
+    answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
+    free_call(calls, call);
+    return true;
 }

@@ -18,8 +18,8 @@ struct sync_call {
     struct list by_client; /* in client->calls; in nothing when the client is gone */
     struct list place;     /* in calls.blocked, .parked or nothing */
     struct client *client; /* NULL: it is gone, or the call is the node's own */
-    struct region *region;
-    uint64_t number; /* of the client's call */
+    struct region *region; /* NULL: it is deleted, the client is to be told */
+    uint64_t number;       /* of the client's call */
     uint64_t offset;
     uint64_t value;
     uint64_t operand;
@@ -38,6 +38,7 @@ struct calls {
     struct list all;           /* struct sync_call */
     struct list blocked;       /* no room in the window to the home */
     struct list parked;        /* the home remembers them */
+    struct list gone;          /* their region is deleted: DSM_ESTALE */
     uint64_t next_deadline_ms; /* no call's deadline is before it */
 };
 
@@ -58,7 +59,9 @@ bool calls_unblock(struct calls *calls);
 void calls_hurry(struct calls *calls, uint32_t home);
 /** One call or lock of a dying client is let go; false: it has none left. */
 bool calls_reap(struct calls *calls, struct client *client);
-/** The region is deleted. */
+/** The region is deleted: who waits is told by calls_answer_gone(). */
 void calls_region_gone(struct calls *calls, const struct region *region);
+/** Answer one call whose region is deleted; false: there is none. */
+bool calls_answer_gone(struct calls *calls);
 
 #endif

@@ -155,9 +155,9 @@ static bool work(struct node *node)
     return dispatch_own(node) || pages_retry(&node->pages) || homes_start_ready(&node->homes) ||
            syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
            node_call_again(node) || resend_one(node) || homes_resend(&node->homes) ||
-           node_reap_client(node) || node_try_parked(node) || calls_unblock(&node->calls) ||
-           pages_tidy_kept(&node->pages) || pages_read_ahead(&node->pages) ||
-           pages_evict(&node->pages);
+           node_reap_client(node) || node_try_parked(node) || calls_answer_gone(&node->calls) ||
+           calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
+           pages_read_ahead(&node->pages) || pages_evict(&node->pages);
 }
 
 static void on_event(struct node *node, const struct event *event)

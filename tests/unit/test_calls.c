@@ -143,6 +143,28 @@ static void test_region_that_goes_ends_the_calls_on_it(void **state)
     assert_true(list_is_empty(&place->solo->node->context.timers));
 }
 
+/* More than the actions of one step. */
+static void test_region_that_goes_ends_calls_by_the_thousand(void **state)
+{
+    struct place *place = *state;
+    struct record record = *node_record(place->solo->node, (region_id){5, 1005});
+    const uint32_t count = ACTIONS_MAX + 100;
+    uint32_t stale = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        sync(place, SYNC_LOCK, 8, -1);
+    }
+    solo_forget(place->solo);
+    record.deleted = true;
+    solo_record(place->solo, &record);
+    while (solo_action(place->solo, ACTION_REPLY, stale) != NULL) {
+        assert_int_equal(solo_action(place->solo, ACTION_REPLY, stale)->reply.reply.error,
+                         DSM_ESTALE);
+        stale++;
+    }
+    assert_int_equal(stale, count);
+}
+
 static void test_blocked_call_on_a_region_that_goes_is_stale(void **state)
 {
     struct place *place = *state;
@@ -316,6 +338,7 @@ int main(void)
         FIXTURE(test_call_that_never_left_ends_in_time),
         FIXTURE(test_calls_of_a_dead_program_that_never_left_are_forgotten),
         FIXTURE(test_region_that_goes_ends_the_calls_on_it),
+        FIXTURE(test_region_that_goes_ends_calls_by_the_thousand),
         FIXTURE(test_blocked_call_on_a_region_that_goes_is_stale),
         FIXTURE(test_refusal_by_a_home_that_is_behind_is_asked_again),
         FIXTURE(test_atomic_operation_of_a_node_that_died_is_not_done),
