@@ -59,8 +59,12 @@ MUTATIONS = [
     ('wait for a dead reader', 'death', 'acks = acks & (7 - NODE_BIT(node));', ''),
     ('take a lost page from its leaver', 'death-eviction', '(lost || owner != requester)',
      'owner != requester'),
-    ('call a copy lost that was sent', 'death-eviction',
-     ':: lost && open == FOR_READ && from == HOME ->', ':: false ->'),
+    ('begin anew without asking', 'death-eviction',
+     'mode == MODE_DATA && (repeated || source != HOME)', 'false'),
+    ('grant while asking', 'death', 'acks == 0 && !asking -> transfer_grant()',
+     'acks == 0 -> transfer_grant()'),
+    ('keep what came and deny it', 'death-eviction',
+     'drop_received();\n        deny()', 'deny()'),
 ]
 # Kinds that no model has yet, and why.
 NOT_MODELLED = {kind: 'synchronisation has no model yet; tests/unit/test_sync*.c tests it'
