@@ -153,8 +153,8 @@ static bool work(struct node *node)
         pages_unblock(&node->pages);
     }
     return dispatch_own(node) || pages_retry(&node->pages) || homes_start_ready(&node->homes) ||
-           syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
-           resend_one(node) || homes_resend(&node->homes) || node_reap_client(node) ||
+           syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) || resend_one(node) ||
+           homes_resend(&node->homes) || syncs_resend(&node->syncs) || node_reap_client(node) ||
            node_try_parked(node) || calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
            pages_read_ahead(&node->pages) || pages_evict(&node->pages);
 }
@@ -245,6 +245,8 @@ uint64_t node_deadline(const struct node *node)
                 context->config.resend_ms;
         deadline = other < deadline ? other : deadline;
     }
+    other = syncs_deadline(&node->syncs);
+    deadline = other < deadline ? other : deadline;
     other = pages_deadline(&node->pages);
     deadline = other < deadline ? other : deadline;
     if (!list_is_empty(&node->parked)) {
