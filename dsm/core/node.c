@@ -155,8 +155,9 @@ static bool work(struct node *node)
     return dispatch_own(node) || pages_retry(&node->pages) || homes_start_ready(&node->homes) ||
            syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
            node_call_again(node) || resend_one(node) || homes_resend(&node->homes) ||
-           node_reap_client(node) || node_try_parked(node) || calls_answer_gone(&node->calls) ||
-           calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
+           syncs_resend(&node->syncs) || node_reap_client(node) || node_try_parked(node) ||
+           calls_answer_gone(&node->calls) || calls_unblock(&node->calls) ||
+           pages_tidy_kept(&node->pages) ||
            pages_read_ahead(&node->pages) || pages_evict(&node->pages);
 }
 
@@ -246,6 +247,8 @@ uint64_t node_deadline(const struct node *node)
                 context->config.resend_ms;
         deadline = other < deadline ? other : deadline;
     }
+    other = syncs_deadline(&node->syncs);
+    deadline = other < deadline ? other : deadline;
     other = pages_deadline(&node->pages);
     deadline = other < deadline ? other : deadline;
     if (!list_is_empty(&node->parked)) {

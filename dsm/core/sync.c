@@ -9,6 +9,7 @@
  * S3 A barrier releases all parties of a round or none.
  * S4 An operation is carried out once however often its request comes.
  * S5 An operation that is cancelled or whose node died takes nothing with it.
+ * S6 An outcome of an operation that was called queued is sent again until it is acknowledged.
  */
 #include "dsm/core/sync.h"
 
@@ -22,6 +23,7 @@ void syncs_init(struct syncs *syncs, struct context *context)
     pool_init(&syncs->objects, sizeof(struct sync_object), ITEMS_PER_STEP * 2, 64);
     pool_init(&syncs->ops, sizeof(struct sync_entry), ITEMS_PER_STEP * 2, 64);
     list_init(&syncs->outbox);
+    list_init(&syncs->unacknowledged);
     list_init(&syncs->atomics);
     for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
         list_init(&syncs->objects_by_key[i]);
@@ -187,7 +189,30 @@ bool syncs_send_outcome(struct syncs *syncs)
     }
     op = list_object(syncs->outbox.next, struct sync_entry, outbox);
     list_remove(&op->outbox);
+    if (op->state == SYNC_DONE && op->was_queued) { /* S6 */
+        op->sent_ms = syncs->context->now_ms;
+        list_add_tail(&syncs->unacknowledged, &op->outbox);
+    }
     send_reply(syncs, op, 0);
+    return true;
+}
+
+uint64_t syncs_deadline(const struct syncs *syncs)
+{
+    if (list_is_empty(&syncs->unacknowledged)) {
+        return UINT64_MAX;
+    }
+    return list_object(syncs->unacknowledged.next, struct sync_entry, outbox)->sent_ms +
+           syncs->context->config.resend_ms;
+}
+
+bool syncs_resend(struct syncs *syncs)
+{
+    if (syncs->context->now_ms < syncs_deadline(syncs)) {
+        return false;
+    }
+    syncs->context->counters.resends++;
+    post_outcome(syncs, list_object(syncs->unacknowledged.next, struct sync_entry, outbox));
     return true;
 }
 

@@ -40,13 +40,14 @@ struct sync_entry {
     struct list by_request;
     struct list place; /* among the object's waiters */
     struct list by_node;
-    struct list outbox; /* its outcome is to be sent */
+    struct list outbox; /* its outcome is to be sent, or in syncs.unacknowledged */
     struct list atomic; /* FETCH_ADD, COMPARE_SWAP: under way in this node's page part */
     struct sync_object *object;
     region_id region;
     uint64_t request;
     uint64_t atomic_number; /* of all atomic operations here, for another one has its request's */
     uint64_t value;
+    uint64_t sent_ms; /* among the unacknowledged */
     int32_t error;
     uint16_t node;
     uint8_t op;
@@ -60,6 +61,7 @@ struct syncs {
     struct list objects_by_key[SYNC_BUCKETS];
     struct list ops_by_request[SYNC_BUCKETS];
     struct list outbox;  /* struct sync_entry */
+    struct list unacknowledged; /* struct sync_entry: SYNC_DONE, was_queued; by sent_ms */
     struct list atomics; /* struct sync_entry, in order of atomic_number */
     uint64_t count_atomics;
 };
@@ -81,6 +83,10 @@ void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor);
 void syncs_hurry(struct syncs *syncs, uint32_t node);
 /** Send one outcome that is waiting to be sent; false: there is none. */
 bool syncs_send_outcome(struct syncs *syncs);
+/** Send one outcome again that was called queued and not acknowledged in time; false: none is. */
+bool syncs_resend(struct syncs *syncs);
+/** When the next one is late, UINT64_MAX for never. */
+uint64_t syncs_deadline(const struct syncs *syncs);
 void syncs_member_died(struct syncs *syncs, uint32_t node);
 void syncs_region_gone(struct syncs *syncs, const struct region *region);
 

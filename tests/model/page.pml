@@ -83,7 +83,7 @@ byte kept_bytes[NODES * KEPT];
 byte owner = NONE, readers, written, clock;
 bit orphan, lost;
 byte open, mode, requester, source = NONE, opened, have, transfer_version, acks;
-bit announced, asking;
+bit announced, asking, forwarded, repeated;
 byte first, first_requester, first_number, first_have, first_source = NONE;
 chan waiters = [NODES] of { byte };
 byte waiting[NODES], waiting_number[NODES], waiting_have[NODES];
@@ -232,6 +232,17 @@ inline take_over()
     confirm(FLAG_LEAVE)
 }
 
+inline drop_received()
+{
+    if
+    :: received[me] -> page_forget() /* of an upgrade the old copy went before */
+    :: else -> skip
+    fi;
+    received[me] = 0;
+    needs_grant[me] = 0;
+    has_grant[me] = 0
+}
+
 inline on_data()
 {
     if
@@ -244,9 +255,7 @@ inline on_data()
     :: !(m_flags & FLAG_LEAVE) && !IS_MINE -> confirm(0)
     :: else ->
         if /* start_again() */
-        :: received[me] && m_version > installing[me] ->
-            received[me] = 0;
-            bytes[me] = NONE
+        :: received[me] && m_version > installing[me] -> drop_received()
         :: else -> skip
         fi;
         if
@@ -302,11 +311,7 @@ inline on_lost()
         :: m_bytes == EDOWN ->
             page_forget();
             state[me] = PAGE_LOST
-        :: else -> /* give_up() */
-            if
-            :: received[me] -> bytes[me] = NONE
-            :: else -> skip
-            fi
+        :: else -> drop_received() /* give_up() */
         fi;
         request_close()
     :: else -> skip
@@ -317,7 +322,9 @@ inline on_ask()
 {
     if
     :: !IS_MINE -> confirm(0)
-    :: IS_MINE && request[me] != FOR_LEAVE -> deny()
+    :: IS_MINE && request[me] != FOR_LEAVE ->
+        drop_received();
+        deny()
     :: else -> skip
     fi
 }
@@ -461,7 +468,9 @@ inline transfer_reset()
     transfer_version = 0;
     acks = 0;
     announced = 0;
-    asking = 0
+    asking = 0;
+    forwarded = 0;
+    repeated = 0
 }
 
 inline invalidate(reader)
@@ -495,6 +504,8 @@ inline transfer_drive()
         invalidate(2);
         if
         :: mode == MODE_DATA ->
+            repeated = forwarded;
+            forwarded = 1;
             send(FORWARD, source, (open == FOR_WRITE -> FLAG_WRITE : 0) |
                  (announced -> FLAG_GRANT : 0), requester, opened, transfer_version, 0)
         :: else -> skip
@@ -679,7 +690,7 @@ inline on_invalidated()
     :: IS_OPEN && requester == m_requester && open == FOR_WRITE && (acks & NODE_BIT(from)) ->
         acks = acks & (7 - NODE_BIT(from));
         if
-        :: acks == 0 -> transfer_grant()
+        :: acks == 0 && !asking -> transfer_grant()
         :: else -> skip
         fi
     :: else -> skip
@@ -709,6 +720,16 @@ inline release_again()
 
 #define HOLDER (mode == MODE_DATA -> source : (mode == MODE_COPY -> requester : NONE))
 
+inline begin_anew()
+{
+    if
+    :: mode == MODE_DATA && (repeated || source != HOME) ->
+        asking = 1;
+        transfer_drive()
+    :: else -> wait_first()
+    fi
+}
+
 inline on_not_here()
 {
     if
@@ -724,12 +745,7 @@ inline on_not_here()
             readers = readers & (7 - NODE_BIT(from));
             orphan = orphan || owner == from;
             lost = lost || (orphan && readers == 0);
-            if
-            :: lost && open == FOR_READ && from == HOME ->
-                asking = 1;
-                transfer_drive()
-            :: else -> wait_first()
-            fi
+            begin_anew()
         :: else -> skip
         fi
     :: else -> skip
@@ -1028,25 +1044,25 @@ proctype Node(byte me)
 {
 end:
     do
-    :: d_step { IS_IDLE && !dead[me] && want[me] == 0 && accesses[me] > 0 ->
+    :: d_step { IS_IDLE && !done && !dead[me] && want[me] == 0 && accesses[me] > 0 ->
         accesses[me]--;
         want[me] = FOR_READ;
         attend();
         check()
     }
-    :: d_step { IS_IDLE && !dead[me] && want[me] == 0 && accesses[me] > 0 ->
+    :: d_step { IS_IDLE && !done && !dead[me] && want[me] == 0 && accesses[me] > 0 ->
         accesses[me]--;
         want[me] = FOR_WRITE;
         attend();
         check()
     }
-    :: d_step { IS_IDLE && evictions > 0 && HAS_BYTES(me) && request[me] == 0 && !owned[me] ->
+    :: d_step { IS_IDLE && !done && evictions > 0 && HAS_BYTES(me) && request[me] == 0 && !owned[me] ->
         evictions--;
         spared = 0;
         page_forget(); /* silently */
         check()
     }
-    :: d_step { IS_IDLE && evictions > 0 && HAS_BYTES(me) && request[me] == 0 && owned[me] &&
+    :: d_step { IS_IDLE && !done && evictions > 0 && HAS_BYTES(me) && request[me] == 0 && owned[me] &&
                 me != HOME && !HOME_IS_LOST(me) ->
         evictions--;
         state[me] = PAGE_READ;
@@ -1083,8 +1099,10 @@ proctype Clock()
 {
     do
     :: d_step { !done && IS_STILL && IS_WAITED_FOR ->
+#ifndef PROGRESS
         rounds++;
         assert(rounds <= ROUNDS); /* what waits is answered, once nothing goes wrong any more */
+#endif
         late[0] = IS_LATE(0);
         late[1] = IS_LATE(1);
         late[2] = IS_LATE(2)
@@ -1147,6 +1165,14 @@ inline begin(owner_, held, dropped)
     od;
     i = 0
 }
+
+/* With PROGRESS rounds are not counted, so timers may go round for ever: who waits is answered. */
+#ifdef PROGRESS
+ltl answered {
+    [] ((want[0] != 0 -> <> (want[0] == 0)) && (want[1] != 0 -> <> (want[1] == 0)) &&
+        (want[2] != 0 -> <> (want[2] == 0)))
+}
+#endif
 
 init {
     atomic {
