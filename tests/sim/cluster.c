@@ -256,8 +256,8 @@ void cluster_make_node(struct cluster *cluster, uint32_t number)
     struct node_config own = cluster->config;
 
     own.self = number;
-    if (number == 0) {
-        own.budget_bytes = 0; /* the first node makes the regions and may hold them whole */
+    if (nodeset_has(cluster->ample, number)) {
+        own.budget_bytes = 0;
     }
     node->last_atomic = &node->atomics;
     node->node = calloc(1, node_size());
@@ -319,11 +319,18 @@ static void make_network(struct cluster *cluster, uint32_t count)
 
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config)
 {
+    return cluster_new_ample(count_nodes, config, nodeset_of(0));
+}
+
+struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
+                                  nodeset ample)
+{
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
     cluster->count_nodes = count_nodes;
     cluster->now_ms = 1000000;
     cluster->config = *config;
+    cluster->ample = ample;
     cluster->nodes = calloc(count_nodes, sizeof(struct sim_node));
     cluster->actions = malloc(sizeof(struct actions));
     cluster->events = calloc(CLUSTER_EVENTS, sizeof(struct sim_event));
