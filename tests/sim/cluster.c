@@ -257,8 +257,8 @@ void cluster_make_node(struct cluster *cluster, uint32_t number)
     struct node_config own = cluster->config;
 
     own.self = number;
-    if (number == 0) {
-        own.budget_bytes = 0; /* the first node makes the regions and may hold them whole */
+    if (nodeset_has(cluster->ample, number)) {
+        own.budget_bytes = 0;
     }
     node->last_atomic = &node->atomics;
     node->node = calloc(1, node_size());
@@ -318,13 +318,16 @@ static void make_network(struct cluster *cluster, uint32_t count)
     cluster->last_proposal = &cluster->proposals;
 }
 
-struct cluster *cluster_new_strangers(uint32_t count_nodes, const struct node_config *config)
+/* No node knows of any. */
+static struct cluster *make_cluster(uint32_t count_nodes, const struct node_config *config,
+                                    nodeset ample)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
     cluster->count_nodes = count_nodes;
     cluster->now_ms = 1000000;
     cluster->config = *config;
+    cluster->ample = ample;
     cluster->nodes = calloc(count_nodes, sizeof(struct sim_node));
     cluster->actions = malloc(sizeof(struct actions));
     cluster->events = calloc(CLUSTER_EVENTS, sizeof(struct sim_event));
@@ -343,9 +346,20 @@ struct cluster *cluster_new_strangers(uint32_t count_nodes, const struct node_co
     return cluster;
 }
 
+struct cluster *cluster_new_strangers(uint32_t count_nodes, const struct node_config *config)
+{
+    return make_cluster(count_nodes, config, nodeset_of(0));
+}
+
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config)
 {
-    struct cluster *cluster = cluster_new_strangers(count_nodes, config);
+    return cluster_new_ample(count_nodes, config, nodeset_of(0));
+}
+
+struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
+                                  nodeset ample)
+{
+    struct cluster *cluster = make_cluster(count_nodes, config, ample);
 
     for (uint32_t i = 0; i < count_nodes; i++) {
         for (uint32_t j = 0; j < count_nodes; j++) {

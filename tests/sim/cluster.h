@@ -172,6 +172,7 @@ struct cluster {
     uint64_t count_events, taken_events;
     char *log; /* what cluster_take_log() gave */
     struct node_config config;
+    nodeset ample; /* nodes that have no budget, whatever the configuration says */
     /* Told of each message as it is queued; the envelope is the queue's. NULL: nobody asks. */
     void (*on_send)(void *context, struct envelope *envelope);
     void *on_send_context;
@@ -180,8 +181,14 @@ struct cluster {
     void *on_action_context;
 };
 
-/** Make a cluster of so many nodes, all members. The caller frees it with cluster_free(). */
+/**
+ * Make a cluster of so many nodes, all members; a budget is that of all but node 0, which makes the
+ * regions and may hold them whole. The caller frees it with cluster_free().
+ */
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config);
+/** The same; these nodes have no budget. */
+struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
+                                  nodeset ample);
 /**
  * The same, but no node knows of any: each is to be told of those that it has to do with by
  * cluster_tell_record(). All of all would be 4096 * 4096 records.
@@ -264,11 +271,14 @@ bool cluster_tell(struct cluster *cluster, uint32_t node);
 /** A node stops; what it has sent is lost by kill(), on its way by stop(). */
 void cluster_kill(struct cluster *cluster, uint32_t node);
 void cluster_stop(struct cluster *cluster, uint32_t node);
-/** It begins anew with nothing, as another incarnation; before, it is declared dead if need be. */
+/**
+ * It begins anew with nothing, as another incarnation; before, it is declared dead if need be. What
+ * the old one has sent before it stopped is still under way.
+ */
 void cluster_restart(struct cluster *cluster, uint32_t node);
 /**
- * The catalog tells all that a node is dead. One that still runs is an outcast from then on: it has
- * to be fenced before, nothing is promised to its programs.
+ * The catalog tells all that a node is dead. One that still runs is an outcast from then on:
+ * nothing is promised to its programs, and others must not notice what it does.
  */
 void cluster_declare_dead(struct cluster *cluster, uint32_t node);
 void cluster_client_gone(struct cluster *cluster, uint32_t node, client_id client);

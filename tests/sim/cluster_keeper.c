@@ -322,7 +322,11 @@ void cluster_kill(struct cluster *cluster, uint32_t node)
 
 void cluster_restart(struct cluster *cluster, uint32_t node)
 {
-    cluster_kill(cluster, node);
+    if (cluster->nodes[node].is_dead) {
+        cluster_stop(cluster, node); /* what is on its way to it is lost, not what it has sent */
+    } else {
+        cluster_kill(cluster, node);
+    }
     if (cluster->records[node].alive) {
         cluster_declare_dead(cluster, node);
     }

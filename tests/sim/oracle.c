@@ -125,8 +125,7 @@ static void check_own(struct cluster *cluster, uint32_t number, uint32_t region,
 
 /* --- O4 and O5: the home's record --- */
 
-/* Has the home heard of the last death of a node? */
-static bool has_heard(const struct cluster *cluster, uint32_t home, uint32_t node)
+bool oracle_has_heard(const struct cluster *cluster, uint32_t home, uint32_t node)
 {
     uint32_t death = cluster->nodes[node].last_death;
 
@@ -145,7 +144,7 @@ static void check_owner(const struct cluster *cluster, uint32_t home, uint32_t r
         return;
     }
     if (cluster->nodes[owner].is_dead || cluster->nodes[owner].is_outcast ||
-        !has_heard(cluster, home, owner)) {
+        !oracle_has_heard(cluster, home, owner)) {
         return;
     }
     node_page_view(cluster->nodes[owner].node, cluster->regions[region], page, &own);
@@ -245,6 +244,9 @@ void oracle_check(struct cluster *cluster, uint32_t number)
 
         node_page_view(cluster->nodes[number].node, cluster->regions[region], page, &view);
         check_own(cluster, number, region, page, &view);
+        if (cluster->nodes[number].is_outcast) {
+            oracle_on_outcast(cluster, number, region, page, &view);
+        }
         if (home == NODE_NONE) {
             continue;
         }

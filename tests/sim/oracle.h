@@ -6,6 +6,9 @@
  * "Live" nodes run and are members. One that has stopped is none of them, nor is one that was
  * declared dead while it ran: it has to be fenced before, nothing is promised to its programs.
  *
+ * An outcast's writes are writes all the same: who hears of its death late may be given them, and
+ * then nobody may see an older one again; else they are lost with it.
+ *
  * O1  A page has a single writer or many readers: where a program may write to a frame, or the core
  *     holds a page for writing, no other live node has a frame of it.
  *     (cluster_frames.c, when a frame comes or becomes writable; oracle.c after each step)
@@ -18,7 +21,8 @@
  *     aside by one, or on their way as a payload, unless a death may have cost them. It may have:
  *     - when the page's owner died, or who had its bytes put aside, and no live owner has them;
  *     - when who had asked to write or to leave died: the home may go on giving it the page, and
- *       the owner may go on obeying, until both have heard of the death;
+ *       the owner may go on obeying, until both have heard of the death; so when an outcast asks
+ *       before the home has heard;
  *     - when its home died, or another incarnation of it runs: nobody knows where bytes are.
  *     A later write ends the excuse, once every live node has heard of the death.
  *     (oracle.c, for each page of a step, and for each payload that is lost)

@@ -36,6 +36,15 @@ void oracle_on_read(struct cluster *cluster, uint32_t node, uint32_t region, uin
     }
 }
 
+/* Some death that is not heard of everywhere yet may cost its bytes. */
+static void put_at_stake(struct cluster *cluster, uint32_t region, uint64_t page)
+{
+    struct sim_page *all = cluster_page(cluster, region, page);
+
+    all->stake = cluster->count_deaths;
+    all->may_be_lost = true;
+}
+
 /* Deaths that every live node has heard of cost nothing that is written from now on. */
 static void hear_of_deaths(struct cluster *cluster)
 {
@@ -65,14 +74,16 @@ void oracle_on_write(struct cluster *cluster, uint32_t node, uint32_t region, ui
     note->value = value;
     note->flags = 1;
     frame->value = value;
-    if (cluster->nodes[node].is_outcast) {
-        return;
-    }
     check_latest(cluster, node, region, page, frame, "a write onto");
     frame->stamp = ++cluster->count_writes;
     oracle_note(cluster, thread, region, page, reads, all->stamp, frame->stamp);
     all->value = value;
     all->stamp = frame->stamp;
+    if (cluster->nodes[node].is_outcast) {
+        all->holders = 0;
+        put_at_stake(cluster, region, page);
+        return;
+    }
     all->holders = 1;
     if (all->stake != 0) {
         hear_of_deaths(cluster);
@@ -97,14 +108,6 @@ static bool has_live_owner(const struct cluster *cluster, uint32_t region, uint6
         }
     }
     return false;
-}
-
-static void put_at_stake(struct cluster *cluster, uint32_t region, uint64_t page)
-{
-    struct sim_page *all = cluster_page(cluster, region, page);
-
-    all->stake = cluster->count_deaths;
-    all->may_be_lost = true;
 }
 
 /* What the node owned, and what it had asked for. */
@@ -147,6 +150,18 @@ void oracle_on_death(struct cluster *cluster, uint32_t number)
                 put_at_stake(cluster, kept->region, kept->page + i);
             }
         }
+    }
+}
+
+void oracle_on_outcast(struct cluster *cluster, uint32_t number, uint32_t region, uint64_t page,
+                       const struct page_view *view)
+{
+    uint32_t home = oracle_home(cluster, region, page);
+
+    if (home != NODE_NONE && !oracle_has_heard(cluster, home, number) &&
+        (view->request == REQUEST_WRITE || view->request == REQUEST_LEAVE ||
+         (view->is_owner && cluster_frame(cluster, number, region, page)->present))) {
+        put_at_stake(cluster, region, page);
     }
 }
 

@@ -7,6 +7,11 @@
 
 /** The home of a page; NODE_NONE: see oracle_home_is_gone(). */
 uint32_t oracle_home(const struct cluster *cluster, uint32_t region, uint64_t page);
+/** Has the home heard of the last death of a node? */
+bool oracle_has_heard(const struct cluster *cluster, uint32_t home, uint32_t node);
+/** An outcast has done something with a page. */
+void oracle_on_outcast(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page,
+                       const struct page_view *view);
 /** Note an operation in the history, if there is one. */
 void oracle_note(struct cluster *cluster, uint32_t thread, uint32_t region, uint64_t page,
                  bool reads, uint64_t read, uint64_t written);

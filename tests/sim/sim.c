@@ -137,6 +137,11 @@ static uint64_t draw_late(struct sim *sim, uint32_t fault)
     return sim->is_ending ? 0 : sim_draw(&sim->keeper, (uint64_t)sim->options.weights[fault] + 1);
 }
 
+static bool hears_news(const struct sim *sim, uint32_t node)
+{
+    return sim->hosts[node].life != SIM_SILENT && sim->hosts[node].life != SIM_OUTCAST;
+}
+
 static void schedule(struct sim *sim)
 {
     struct cluster *cluster = sim->cluster;
@@ -147,7 +152,7 @@ static void schedule(struct sim *sim)
                0);
     }
     for (uint32_t i = 0; i < sim->options.nodes; i++) {
-        if (cluster->news[i] != NULL && !sim->hosts[i].is_telling) {
+        if (cluster->news[i] != NULL && !sim->hosts[i].is_telling && hears_news(sim, i)) {
             uint64_t late_us = sim->hosts[i].is_slow ? draw_late(sim, SIM_LATE_NEWS) : 0;
 
             sim->hosts[i].is_telling = true;
@@ -191,7 +196,7 @@ static void decide(struct sim *sim)
 static void tell(struct sim *sim, uint32_t node)
 {
     sim->hosts[node].is_telling = false;
-    if (sim->cluster->news[node] != NULL) {
+    if (sim->cluster->news[node] != NULL && hears_news(sim, node)) {
         note(sim, NOTE_NEWS, node);
         cluster_tell(sim->cluster, node);
         sim_touched(sim, node);
@@ -258,6 +263,12 @@ static void handle(struct sim *sim, const struct sim_due *event)
     case SIM_DUE_RESTART:
         sim_death_restart(sim, event->a);
         break;
+    case SIM_DUE_RECONNECT:
+        sim_death_reconnect(sim, event->a);
+        break;
+    case SIM_DUE_LEARN:
+        sim_death_learn(sim, event->a);
+        break;
     default:
         sim_death_on_retired(sim, event->a);
         break;
@@ -268,7 +279,8 @@ static void handle(struct sim *sim, const struct sim_due *event)
 
 static bool comes_by_itself(uint32_t fault)
 {
-    return (fault >= SIM_CUT && fault <= SIM_FORK) || fault == SIM_KILL || fault == SIM_RETIRE;
+    return (fault >= SIM_CUT && fault <= SIM_FORK) || fault == SIM_KILL || fault == SIM_RETIRE ||
+           fault == SIM_FALSE_DEATH;
 }
 
 static void strike(struct sim *sim, uint32_t fault)
@@ -293,6 +305,9 @@ static void strike(struct sim *sim, uint32_t fault)
         break;
     case SIM_RETIRE:
         sim_death_retire(sim);
+        break;
+    case SIM_FALSE_DEATH:
+        sim_death_falsify(sim);
         break;
     default:
         sim_program_strike(sim, fault);
@@ -347,17 +362,23 @@ static void set_up(struct sim *sim)
 {
     const struct sim_options *options = &sim->options;
     uint64_t seed = options->seed + options->salt * UINT64_C(0x10001);
+    nodeset ample = NODESET_EMPTY;
     struct node_config config = {
         .budget_bytes = options->weights[SIM_EVICTION] != 0 ? options->budget_pages * 4096 : 0,
         .read_ahead_pages = options->read_ahead_pages,
         .resend_ms = options->resend_ms,
     };
 
+    for (uint32_t i = 0; i < options->nodes; i++) {
+        if (options->is_tight_home ? i != 1 : i == 0) {
+            nodeset_add(&ample, i);
+        }
+    }
     sim->net = sim_row_of(seed, ROW_NET);
     sim->faults = sim_row_of(seed, ROW_FAULTS);
     sim->keeper = sim_row_of(seed, ROW_KEEPER);
     sim_heap_init(&sim->heap);
-    sim->cluster = cluster_new(options->nodes, &config);
+    sim->cluster = cluster_new_ample(options->nodes, &config, ample);
     sim->cluster->on_send = sim_net_on_send;
     sim->cluster->on_send_context = sim;
     sim->cluster->on_action = on_action;

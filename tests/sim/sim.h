@@ -43,14 +43,16 @@ enum sim_due_kind {
     SIM_DUE_WAKE,        /* a: node; its deadline */
     SIM_DUE_TURN,        /* a: program, b: its turn's number */
     SIM_DUE_DECIDE,
-    SIM_DUE_TELL,    /* a: node */
-    SIM_DUE_FINISH,  /* a: node, an atomic operation */
-    SIM_DUE_HEAL,    /* a, b: nodes, c: 1 both ways */
-    SIM_DUE_UNCLOG,  /* a: from, b: to, NODE_NONE: all */
-    SIM_DUE_PEER_UP, /* a is told of b */
-    SIM_DUE_DECLARE, /* a: node, dead */
-    SIM_DUE_RESTART, /* a: node */
-    SIM_DUE_RETIRED, /* a: node; is it ready to leave? */
+    SIM_DUE_TELL,      /* a: node */
+    SIM_DUE_FINISH,    /* a: node, an atomic operation */
+    SIM_DUE_HEAL,      /* a, b: nodes, c: 1 both ways */
+    SIM_DUE_UNCLOG,    /* a: from, b: to, NODE_NONE: all */
+    SIM_DUE_PEER_UP,   /* a is told of b */
+    SIM_DUE_DECLARE,   /* a: node, dead */
+    SIM_DUE_RESTART,   /* a: node */
+    SIM_DUE_RETIRED,   /* a: node; is it ready to leave? */
+    SIM_DUE_RECONNECT, /* a: node that was cut off from all others */
+    SIM_DUE_LEARN,     /* a: node, that it was declared dead */
 };
 
 enum sim_program_state {
@@ -87,6 +89,7 @@ struct sim_program {
     uint64_t waits_since_us; /* a call or a touch under way began; 0: none */
     bool is_blocked;         /* in a touch: until it is woken */
     bool is_thread;
+    bool is_void; /* its node is an outcast: nothing is promised to it, others must not notice */
     bool wants_reopen, wants_sem; /* to make them anew */
     uint64_t page, value;
     bool write;
@@ -138,7 +141,9 @@ struct sim_link {
 enum sim_life {
     SIM_ALIVE = 0,
     SIM_RETIRING,
-    SIM_DEAD, /* not declared */
+    SIM_SILENT,  /* it lives, and the keeper hears nothing of it */
+    SIM_OUTCAST, /* it lives, and was declared dead */
+    SIM_DEAD,    /* not declared */
     SIM_GONE,
 };
 
@@ -148,9 +153,10 @@ struct sim_host {
     uint64_t wake_us; /* an EVENT_WAKE is due then, UINT64_MAX: none */
     uint64_t retires_until_us;
     bool is_telling;
-    bool is_slow;      /* its news come late */
-    bool is_dirty;     /* it was stepped in this event */
-    bool is_finishing; /* the outcome of an atomic operation is on its way */
+    bool is_slow;          /* its news come late */
+    bool is_dirty;         /* it was stepped in this event */
+    bool is_finishing;     /* the outcome of an atomic operation is on its way */
+    bool is_deaf, is_mute; /* cut off from all others, this way and that */
 };
 
 /** Of one run; added up over many. */

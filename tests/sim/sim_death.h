@@ -15,7 +15,18 @@ void sim_death_restart(struct sim *sim, uint32_t node);
 void sim_death_retire(struct sim *sim);
 /** Look whether it has nothing left that others need: then it goes. */
 void sim_death_on_retired(struct sim *sim, uint32_t node);
-/** Those that are dead are declared so. */
+/**
+ * The keeper hears nothing of some agent any more, which others may hear or not. After a while it
+ * declares it dead: an outcast, which goes on with its old epoch, and so do its programs, until it
+ * learns of it. Then it fences them and ends, as the agent does (agent/membership.c); it comes back
+ * as another incarnation, while old messages may still be on their way.
+ */
+void sim_death_falsify(struct sim *sim);
+/** It hears and is heard again. */
+void sim_death_reconnect(struct sim *sim, uint32_t node);
+/** It learns that it was declared dead. */
+void sim_death_learn(struct sim *sim, uint32_t node);
+/** Those that are dead are declared so, and outcasts learn of it. */
 void sim_death_settle(struct sim *sim);
 
 #endif

@@ -159,6 +159,50 @@ void sim_net_heal(struct sim *sim, uint32_t one, uint32_t other, bool both)
     sim_trouble_ends(sim, both ? SIM_CUT : SIM_HALF_CUT, one, other);
 }
 
+static void cut_off(struct sim *sim, uint32_t node, int change)
+{
+    for (uint32_t i = 0; i < sim->options.nodes; i++) {
+        if (i != node && sim->hosts[node].is_deaf) {
+            sim->links[i][node].cuts = (uint16_t)(sim->links[i][node].cuts + change);
+        }
+        if (i != node && sim->hosts[node].is_mute) {
+            sim->links[node][i].cuts = (uint16_t)(sim->links[node][i].cuts + change);
+        }
+    }
+}
+
+void sim_net_isolate(struct sim *sim, uint32_t node, bool is_deaf, bool is_mute)
+{
+    sim->hosts[node].is_deaf = is_deaf;
+    sim->hosts[node].is_mute = is_mute;
+    cut_off(sim, node, 1);
+}
+
+void sim_net_reconnect(struct sim *sim, uint32_t node)
+{
+    struct sim_host *host = &sim->hosts[node];
+    bool is_lost = sim_chance(&sim->faults, 2);
+
+    if (sim->is_ending || (!host->is_deaf && !host->is_mute)) {
+        return;
+    }
+    cut_off(sim, node, -1);
+    host->is_deaf = host->is_mute = false;
+    for (uint32_t i = 0; i < sim->options.nodes; i++) {
+        if (i == node) {
+            continue;
+        }
+        if (is_lost) {
+            lose_all(sim, node, i);
+            lose_all(sim, i, node);
+            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, node, i, 0);
+            sim_at(sim, sim->now_us + sim_draw(&sim->faults, 5000), SIM_DUE_PEER_UP, i, node, 0);
+        }
+        schedule(sim, node, i);
+        schedule(sim, i, node);
+    }
+}
+
 void sim_net_clog(struct sim *sim)
 {
     uint32_t one = (uint32_t)sim_draw(&sim->faults, sim->options.nodes);

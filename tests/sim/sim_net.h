@@ -21,4 +21,9 @@ void sim_net_join(struct sim *sim, uint32_t node);
 /** Nothing is cut or slow any more, everything on its way comes soon. */
 void sim_net_settle(struct sim *sim);
 
+/** Nothing comes to a node, nothing goes from it, or both, until sim_net_reconnect(). */
+void sim_net_isolate(struct sim *sim, uint32_t node, bool is_deaf, bool is_mute);
+/** What was on its way meanwhile arrives, or is lost. */
+void sim_net_reconnect(struct sim *sim, uint32_t node);
+
 #endif

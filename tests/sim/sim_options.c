@@ -11,6 +11,8 @@
 #define ROW_SWARM 1000u
 /** One seed in so many has a large cluster. */
 #define LARGE_ONE_IN 32u
+/** And one in so many is about ranges and eviction. */
+#define RANGES_ONE_IN 6u
 
 enum unit {
     UNIT_PER_MESSAGE,
@@ -100,6 +102,39 @@ static void draw_patterns(struct sim_options *options, struct sim_row *row)
     options->patterns[sim_draw(row, SIM_PATTERN_KINDS)] += 1;
 }
 
+/*
+ * Ranges that come and go: programs walk over the pages one after the other, no node but one may
+ * keep many of them, the homes of regions neither, and answers are late beside the time after which
+ * a request is sent again.
+ */
+static void draw_ranges(struct sim_options *options, struct sim_row *row)
+{
+    bool is_lossy = sim_chance(row, 3);
+
+    options->nodes = 3 + (uint32_t)sim_draw(row, 2);
+    options->programs = 4 + (uint32_t)sim_draw(row, 9);
+    options->pages = 12 + sim_draw(row, 48);
+    options->steps = sim_draw_log(row, 1024, 4096);
+    options->names = 1;
+    options->striped = false;
+    options->delay = sim_chance(row, 4) ? SIM_SPREAD : SIM_TAIL;
+    options->is_tight_home = !sim_chance(row, 4);
+    options->budget_pages = 1 + sim_draw(row, 6);
+    options->read_ahead_pages = 4 + (uint32_t)sim_draw(row, 29);
+    options->resend_ms = (uint32_t)sim_draw_log(row, 20, 160);
+    options->delay_us = sim_draw_log(row, 2000, 16000);
+    options->think_us = sim_draw_log(row, 50, 4000);
+    options->sync_share = (uint32_t)sim_draw(row, 10);
+    memset(options->patterns, 0, sizeof(options->patterns));
+    options->patterns[SIM_STREAM] = 8;
+    options->patterns[SIM_SEQUENTIAL] = (uint32_t)sim_draw(row, 2);
+    options->patterns[SIM_MIGRATORY] = sim_chance(row, 4);
+    options->weights[SIM_EVICTION] = 30;
+    options->weights[SIM_CLOG] = sim_chance(row, 3) ? (uint32_t)sim_draw_log(row, 60, 1000) : 0;
+    options->weights[SIM_HANG] = 0;
+    options->weights[SIM_LOSS] = is_lossy ? (uint32_t)sim_draw_log(row, 30, 800) : 0;
+}
+
 void sim_options_draw(struct sim_options *options, uint64_t seed)
 {
     struct sim_row row = sim_row_of(seed, ROW_SWARM);
@@ -128,6 +163,9 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
     options->sync_share = (uint32_t)sim_draw(&row, sim_chance(&row, 3) ? 90 : 45);
     draw_patterns(options, &row);
     draw_faults(options, &row);
+    if (sim_chance(&row, RANGES_ONE_IN)) {
+        draw_ranges(options, &row);
+    }
 }
 
 /* --- telling --- */
@@ -177,7 +215,9 @@ void sim_options_print(const struct sim_options *options, char *text, size_t byt
         if (options->weights[i] != 0) {
             sim_text_add(&out, "\n    %-11s %7u %s", sim_fault_name(i),
                          i == SIM_EVICTION ? (uint32_t)options->budget_pages : options->weights[i],
-                         i == SIM_EVICTION ? "pages at most" : units[fault_row(i)->unit]);
+                         i != SIM_EVICTION        ? units[fault_row(i)->unit]
+                         : options->is_tight_home ? "pages at most, on node 1"
+                                                  : "pages at most");
             any = true;
         }
     }

@@ -30,6 +30,8 @@
     X(REOPEN, "reopen", EVERY, "a program unmaps, closes and opens again")                         \
     X(KILL, "kill", EVERY, "an agent dies, is declared dead, and comes back")                      \
     X(RETIRE, "retire", EVERY, "an agent leaves in good order, and comes back")                    \
+    X(FALSE_DEATH, "false-death", EVERY,                                                           \
+      "an agent that lives is declared dead, and learns it late")                                  \
     X(LATE_DEATH, "late-death", UPTO_US, "a dead agent is declared dead late")                     \
     X(LATE_NEWS, "late-news", UPTO_US, "the catalog's news come late, to each node otherwise")     \
     X(SLOW_KEEPER, "slow-keeper", UPTO_US, "proposals are answered late")                          \
@@ -53,7 +55,8 @@ enum sim_fault {
     X(UNIFORM, "uniform")                                                                          \
     X(SHARING, "false-sharing") /* three pages, written by all at once */                          \
     X(MIGRATORY, "migratory")   /* read, then write, one page after the other */                   \
-    X(PRODUCER, "producer")     /* one writes, the others read */
+    X(PRODUCER, "producer")     /* one writes, the others read */                                  \
+    X(STREAM, "stream")         /* the same, on and on: node 0, which may keep everything, writes */
 
 enum sim_pattern {
 #define SIM_PATTERN_ENUM(name, text) SIM_##name,
@@ -87,6 +90,7 @@ struct sim_options {
     uint64_t steps;        /* events until the faults stop */
     uint32_t names;        /* regions that programs use at the same time */
     uint64_t budget_pages; /* with EVICTION */
+    bool is_tight_home;    /* only of node 1, which makes the region; else of all but node 0 */
     uint32_t read_ahead_pages;
     uint32_t resend_ms;
     bool striped;

@@ -30,6 +30,12 @@ void sim_program_plan(struct sim *sim, struct sim_program *program, uint64_t aft
     sim_at(sim, due_us, SIM_DUE_TURN, index_of(sim, program), ++program->turn, 0);
 }
 
+/* The program of index 1 comes before all others. */
+static bool has_first(const struct sim *sim)
+{
+    return sim->options.is_tight_home && sim->options.programs > 1;
+}
+
 void sim_programs_init(struct sim *sim)
 {
     sim->slots = sim->options.programs + (sim->options.weights[SIM_FORK] != 0 ? THREADS : 0);
@@ -39,7 +45,9 @@ void sim_programs_init(struct sim *sim)
 
         program->row =
             sim_row_of(sim->options.seed + sim->options.salt * UINT64_C(0x10001), ROW_PROGRAMS + i);
-        sim_program_plan(sim, program, sim_draw(&program->row, COME_US));
+        sim_program_plan(sim, program,
+                         sim_draw(&program->row, COME_US) +
+                             (has_first(sim) && i != 1 ? COME_US : 0));
     }
 }
 
@@ -109,6 +117,10 @@ static void come(struct sim *sim, struct sim_program *program)
 
     if (sim->is_ending || index_of(sim, program) >= sim->options.programs) {
         return; /* the last slots are for threads */
+    }
+    if (index_of(sim, program) < (has_first(sim) ? 2u : 1u) &&
+        sim->options.weights[SIM_EVICTION] != 0) {
+        node = index_of(sim, program); /* 1 makes a region, 0 makes it larger than 1 may keep */
     }
     if (sim->hosts[node].life != SIM_ALIVE) {
         sim_program_plan(sim, program, sim_draw(&program->row, COME_US));
@@ -315,6 +327,8 @@ static void on_outcome(struct sim *sim, struct sim_program *program)
                (program->state == SIM_ASKING_SIZE && program->reply.size_bytes == 0)) {
         /* Only node 0 makes regions beyond the budget; the keeper failed; who grows it died. */
         sim_program_die(sim, program, false);
+    } else if (error != 0 && program->is_void) {
+        sim_program_die(sim, program, false);
     } else if (error != 0 && program->state != SIM_GROWING) {
         sim_fail(sim, "O11", "a region or a semaphore could not be opened: program %u, error %d",
                  index_of(sim, program), error);
@@ -384,7 +398,9 @@ static void end_one(struct sim *sim, struct sim_program *program, bool with_node
     uint32_t turn = program->turn;
 
     sim->has_died = true;
-    sim_sync_drop(sim, program, with_node);
+    if (!program->is_void) {
+        sim_sync_drop(sim, program, with_node);
+    }
     memset(program, 0, sizeof(*program));
     program->row = row;
     program->turn = turn;
@@ -406,6 +422,17 @@ void sim_program_die(struct sim *sim, struct sim_program *program, bool with_nod
     if (!with_node) {
         cluster_client_gone(sim->cluster, node, client);
         sim_touched(sim, node);
+    }
+}
+
+void sim_program_leave_behind(struct sim *sim, struct sim_program *program)
+{
+    sim->has_died = true;
+    sim_sync_drop(sim, program, true);
+    program->is_void = true;
+    if (program->has_unit) { /* given back in time, perhaps */
+        sim->sems[program->sem_index].taken--;
+        sim->sems[program->sem_index].unknown_units++;
     }
 }
 

@@ -21,6 +21,8 @@ void sim_program_call(struct sim *sim, struct sim_program *program, const struct
 void sim_program_rest(struct sim *sim, struct sim_program *program);
 /** It dies with all its threads, or its node does. */
 void sim_program_die(struct sim *sim, struct sim_program *program, bool with_node);
+/** Its node is an outcast from now on: what it does counts no more, nor what it is told. */
+void sim_program_leave_behind(struct sim *sim, struct sim_program *program);
 /** A fault strikes some program. */
 void sim_program_strike(struct sim *sim, uint32_t fault);
 /** What a node does is seen by its programs: replies come, threads are woken. */

@@ -36,10 +36,38 @@ static int64_t draw_timeout(struct sim_program *program)
     return choice == 0 ? 0 : (int64_t)sim_draw(&program->row, choice == 1 ? 100 : TIMEOUT_MS_MAX);
 }
 
+/*
+ * Of an outcast's program: its home may carry it out, as long as it has not heard of the death, or
+ * not at all.
+ */
+static void count_void(struct sim *sim, struct sim_program *program, uint32_t op)
+{
+    switch (op) {
+    case SYNC_FETCH_ADD:
+        sim->areas[program->area].unknown_adds[program->page - SIM_ADD_PAGE]++;
+        break;
+    case SYNC_COMPARE_SWAP:
+        sim->areas[program->area].unknown_swaps++;
+        break;
+    case SYNC_BARRIER:
+        barrier_of(sim, program)->unknown++;
+        break;
+    case SYNC_SEM_WAIT:
+    case SYNC_SEM_POST:
+        sim->sems[program->sem_index].unknown_units++;
+        break;
+    default:
+        break;
+    }
+}
+
 static void start(struct sim *sim, struct sim_program *program, const struct call *wanted)
 {
     struct call call = *wanted;
 
+    if (program->is_void) {
+        count_void(sim, program, call.op);
+    }
     call.kind = CALL_SYNC;
     call.handle = is_sem(call.op) ? program->sem : program->handle;
     sim_program_call(sim, program, &call, SIM_CALLING);
@@ -108,7 +136,7 @@ void sim_sync_begin(struct sim *sim, struct sim_program *program)
 
     if (program->has_unit) { /* what was taken is given back at once */
         program->has_unit = false;
-        sim->sems[program->sem_index].taken--;
+        sim->sems[program->sem_index].taken -= !program->is_void;
         start(sim, program, &post);
     } else if (choice < 4) {
         start_lock(sim, program);
@@ -154,6 +182,11 @@ static void on_lock(struct sim *sim, struct sim_program *program, int32_t error)
     if (error != 0 && error != DSM_EOWNERDEAD) {
         return;
     }
+    if (program->is_void) {
+        lock->died = lock->died && error == 0; /* else it was told, perhaps in time */
+        program->has_lock = true;
+        return;
+    }
     if (lock->holder != 0) {
         sim_fail(sim, "O6", "a mutex of area %u has two holders: programs %u and %u", program->area,
                  lock->holder - 1, (uint32_t)(program - sim->programs));
@@ -177,7 +210,11 @@ void sim_sync_unlock(struct sim *sim, struct sim_program *program)
                         .offset = sim_sync_lock_page(program, program->lock) * 4096,
                         .timeout_ms = -1};
 
-    lock_of(sim, program)->holder = 0;
+    if (program->is_void) {
+        lock_of(sim, program)->died = false; /* perhaps it was in time */
+    } else {
+        lock_of(sim, program)->holder = 0;
+    }
     program->has_lock = false;
     start(sim, program, &call);
 }
@@ -258,6 +295,13 @@ void sim_sync_on_reply(struct sim *sim, struct sim_program *program)
 {
     int32_t error = program->reply.error;
 
+    if (program->is_void) {
+        program->has_unit = program->op == SYNC_SEM_WAIT && error == 0;
+        if (program->op == SYNC_LOCK) {
+            on_lock(sim, program, error);
+        }
+        return;
+    }
     if (error != 0 && !may_fail(sim, program, error)) {
         sim_fail(sim, "O11", "program %u: %s failed and need not have: error %d",
                  (uint32_t)(program - sim->programs), sim_op_name(program->op), error);

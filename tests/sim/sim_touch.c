@@ -53,6 +53,10 @@ static void choose_page(struct sim *sim, struct sim_program *program)
         program->write = sim_chance(&program->row, 8);
         program->page = SIM_FREE_PAGE + ++program->position % pages;
         break;
+    case SIM_STREAM:
+        program->write = sim_chance(&program->row, program->node == 0 ? 2 : 100);
+        program->page = SIM_FREE_PAGE + ++program->position % pages;
+        break;
     case SIM_SHARING:
         program->write = !sim_chance(&program->row, 4);
         program->page = SIM_FREE_PAGE + sim_draw(&program->row, SHARED_PAGES) % pages;
@@ -118,7 +122,7 @@ void sim_touch_go_on(struct sim *sim, struct sim_program *program)
     if (!touch(sim, program, program->write, &value)) {
         return;
     }
-    if (value == UINT64_MAX) {
+    if (value == UINT64_MAX && !program->is_void) {
         sim_check_loss(sim, program->area, program->page, program->node);
     }
     sim->stats.operations++;
@@ -144,7 +148,7 @@ void sim_touch_go_on_locked(struct sim *sim, struct sim_program *program)
         if (!touch(sim, program, false, &now)) {
             return;
         }
-        if (now != UINT64_MAX && now != program->value) {
+        if (now != UINT64_MAX && now != program->value && !program->is_void) {
             sim_fail(sim, "O6", "a write under a mutex was overwritten: page %llu, area %u",
                      (unsigned long long)program->page, program->area);
         }
@@ -155,7 +159,7 @@ void sim_touch_go_on_locked(struct sim *sim, struct sim_program *program)
         sim->next_value++;
         now = value;
     }
-    if (program->value == UINT64_MAX || now == UINT64_MAX) {
+    if ((program->value == UINT64_MAX || now == UINT64_MAX) && !program->is_void) {
         sim_check_loss(sim, program->area, program->page, program->node);
     }
     sim_sync_unlock(sim, program);

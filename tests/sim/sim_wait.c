@@ -49,8 +49,9 @@ static bool waits_for_others(const struct sim *sim, const struct sim_program *pr
 /* Since when nothing was in the way; 0: it does not wait, or something may be. */
 static uint64_t waits_since(const struct sim *sim, const struct sim_program *program)
 {
-    if (program->state == SIM_NONE || program->waits_since_us == 0 || sim->troubles > 0 ||
-        program->hung_until_us > program->waits_since_us || waits_for_others(sim, program)) {
+    if (program->state == SIM_NONE || program->is_void || program->waits_since_us == 0 ||
+        sim->troubles > 0 || program->hung_until_us > program->waits_since_us ||
+        waits_for_others(sim, program)) {
         return 0;
     }
     return program->waits_since_us > sim->quiet_since_us ? program->waits_since_us
