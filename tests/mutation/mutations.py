@@ -214,6 +214,8 @@ MUTATIONS = [
     Mutation('queued_means_done', 'C2', 'a call that waits at its home is forgotten here', CALL,
              '        list_add_tail(&calls->parked, &call->place);\n        return;',
              '        free_call(calls, call);\n        return;'),
+    Mutation('outcome_is_sent_once', 'S6', 'an outcome that was called queued is not sent again',
+             NODE, '           syncs_resend(&node->syncs) || node_reap', '           node_reap'),
     Mutation('decided_on_old_news', 'K2', 'nobody asks for news before a call is decided', CATALOG,
              '    if (ticket->has_news) {', '    if (ticket->number != 0) {', ('O15',)),
     Mutation('refused_on_old_news', 'K2', 'a name that is unknown here is taken to be free',

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -123,13 +124,14 @@ static void run_seeds(struct sim_child *child, const struct sim_overrides *overr
                       uint64_t first, uint32_t guard_s, bool is_verbose)
 {
     struct sim_shared *shared = child->shared;
+    const struct itimerval guard = {.it_value = {.tv_sec = guard_s}};
 
     for (uint64_t seed = first; seed < child->end; seed++) {
         struct sim_options options;
 
         memset(&shared->sim, 0, sizeof(shared->sim));
         shared->seed = seed;
-        alarm(guard_s);
+        setitimer(ITIMER_PROF, &guard, NULL); /* of its CPU: others may need the machine as well */
         sim_overrides_apply(overrides, seed, &options);
         sim_run(&shared->sim, &options, &overrides->plant, is_verbose);
         shared->count++;
@@ -228,7 +230,7 @@ bool sim_child_ended(struct sim_child *child, int status, struct sim_outcome *ou
     memset(outcome, 0, sizeof(*outcome));
     outcome->seed = child->shared->seed;
     bytes = pread(child->errors, outcome->text, sizeof(outcome->text) - 1, 0);
-    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM) {
+    if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPROF) {
         snprintf(outcome->text, sizeof(outcome->text), "it hangs: the seed took too long");
     } else if (bytes <= 0) {
         snprintf(outcome->text, sizeof(outcome->text), "it ended with status 0x%x",

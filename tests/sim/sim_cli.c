@@ -69,7 +69,7 @@ void sim_cli_help(FILE *to)
             "  --verbose         with --seed: tell every event\n"
             "  --shrink S        reduce a failing seed; the first one is without being asked\n"
             "  --no-shrink       leave it as it is\n"
-            "  --guard SECONDS   a seed that takes longer has failed (60)\n"
+            "  --guard SECONDS   of CPU; a seed that takes longer has failed (60)\n"
             "  --json            tell the result as JSON\n"
             "  --help            this\n\n"
             "On top of what a seed draws:\n"
