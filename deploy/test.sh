@@ -27,16 +27,19 @@ say() {
     printf '\n== %s\n' "$*"
 }
 
-# build DIR OPTION...: configure if need be, and compile. A warning is an error here.
-build() {
-    local directory="$1"
-    shift
-    if [[ -f "$directory/build.ninja" ]]; then
-        meson configure "$directory" -Dwerror=true "$@"
+# configure DIR OPTION...: a build directory, made if need be. A warning is an error there.
+configure() {
+    if [[ -f "$1/build.ninja" ]]; then
+        meson configure "$1" -Dwerror=true "${@:2}"
     else
-        meson setup "$directory" "$root" -Dwerror=true "$@"
+        meson setup "$1" "$root" -Dwerror=true "${@:2}"
     fi
-    ninja -C "$directory"
+}
+
+# build DIR OPTION...: configure, and compile all of it.
+build() {
+    configure "$@"
+    ninja -C "$1"
 }
 
 # run_tests DIR NAME OPTION...: the tests of a build; what they say is counted at the end.
@@ -49,8 +52,8 @@ run_tests() {
 run_threads() {
     local tests=(session requests mapping fence confined clients frames frames_edges link peers
         catalog driver threads)
-    meson test -C "$1" --no-rebuild --print-errorlogs --logbase thread --setup thread \
-        "${tests[@]}" || true
+    ninja -C "$1" agent/dsm-agent agent/dsmctl tests/e2e-tool tests/e2e-peer tests/e2e-session
+    meson test -C "$1" --print-errorlogs --logbase thread --setup thread "${tests[@]}" || true
     logs+=("thread=$1/meson-logs/thread-thread.json")
     run_alone thread-e2e "$root/tests/e2e/run.py" --build "$1" \
         --only sync.,regions.three,counters.remote,litmus.message,death.killed_holder,trust.programs
@@ -64,8 +67,9 @@ run_coverage() {
         nodeset_64 nodeset_100 nodeset_4096 buffer codec codec_input frame tls link peers
         failure_net failure_tls fuzz_core fuzz_frames fuzz_messages)
     find "$1" -name '*.gcda' -delete
+    ninja -C "$1" tests/dsm-sim
     run_alone coverage-sim "$1/tests/dsm-sim" --seeds 400
-    meson test -C "$1" --no-rebuild --print-errorlogs --logbase coverage "${tests[@]}" || true
+    meson test -C "$1" --print-errorlogs --logbase coverage "${tests[@]}" || true
     logs+=("coverage=$1/meson-logs/coverage.json")
     run_alone coverage-figures "$root/tests/coverage.py" "$1"
     cat "$root/build/coverage-figures.log"
@@ -121,11 +125,11 @@ if [[ "$quick" == no ]]; then
     unset ASAN_OPTIONS UBSAN_OPTIONS
 
     say 'Threads under TSAN'
-    build "$root/build/thread" -Db_sanitize=thread -Db_lundef=false
+    configure "$root/build/thread" -Db_sanitize=thread -Db_lundef=false
     run_threads "$root/build/thread"
 
     say 'Coverage of the core'
-    build "$root/build/coverage" -Db_coverage=true -Doptimization=0
+    configure "$root/build/coverage" -Db_coverage=true -Doptimization=0
     run_coverage "$root/build/coverage"
 
     say "Fuzzing, $fuzz_seconds s each target"
