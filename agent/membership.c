@@ -242,8 +242,11 @@ static void on_record(void *context, const struct record *record)
         peers_set_member(agent->peers, record->id.slot, record->name, record->id.generation,
                          record->address, record->alive && !record->deleted);
     }
+    if (agent->is_stopping) {
+        return; /* of its own death the core hears nothing: it is to say nothing in the new epoch */
+    }
     agent_post(agent, &event);
-    if (is_own && !is_open && !agent->is_stopping) {
+    if (is_own && !is_open) {
         agent_open(agent);
     } else if (is_node && !is_own && peers_is_up(agent->peers, record->id.slot)) {
         event = (struct event){.kind = EVENT_PEER_UP, .peer_up = record->id.slot};
