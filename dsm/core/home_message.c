@@ -191,6 +191,7 @@ static void begin_anew(struct homes *homes, struct transfer *transfer)
 void homes_on_not_here(struct homes *homes, const struct message *message)
 {
     struct transfer *transfer = find_open(homes, message);
+    uint32_t first;
 
     if ((message->flags & FLAG_COPY) != 0) {
         release_again(homes, message);
@@ -216,7 +217,8 @@ void homes_on_not_here(struct homes *homes, const struct message *message)
     if (transfer->asking || holder_of(transfer) != message->from) {
         return;
     }
-    for (uint32_t i = 0; i < transfer->count && i < message->count; i++) {
+    first = (uint32_t)(message->page - transfer->page);
+    for (uint32_t i = first; i < transfer->count && i < first + message->count; i++) {
         struct home_page *page = transfer_page(homes, transfer, i);
 
         nodeset_remove(&page->readers, message->from);

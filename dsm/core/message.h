@@ -60,9 +60,9 @@ enum message_field {
  *   GRANT         home -> requester   every other copy is gone, or: the pages are zero (FLAG_ZERO)
  *   INVALIDATE    home -> reader      drop your copy if it is older than `version`
  *   INVALIDATED   reader -> home      it is gone
- *   NOT_HERE      owner -> home       I have no copies of these first pages (any more); with
- *                                     FLAG_COPY: I still keep bytes for that transfer: RELEASE me
- *                                     if it is closed
+ *   NOT_HERE      owner -> home       I have no copies of these pages (any more), so I have sent
+ *                                     none of the transfer's; with FLAG_COPY: I still keep bytes
+ *                                     for that transfer: RELEASE me if it is closed
  *   CONFIRM       requester -> home   installed; the transfer is closed by this and nothing else
  *   RELEASE       home -> old owner   the new owner has it: forget the bytes that you kept
  *   LEAVE         owner -> home       I want to be rid of this page

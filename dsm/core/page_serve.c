@@ -82,22 +82,22 @@ static void send_data(struct pages *pages, const struct message *forward,
 }
 
 /*
- * The first page is not here. The answer names the run of those that are not: the home takes
- * this node for a reader of the others still, and it is.
+ * Not all of the pages are here. The answer names the run from page number `first` on that is not:
+ * the home takes this node for a reader of the others still, and it is.
  */
-static void send_not_here(struct pages *pages, const struct message *forward)
+static void send_not_here(struct pages *pages, const struct message *forward, uint32_t first)
 {
     uint32_t count = 1;
     struct message answer = {
         .kind = MESSAGE_NOT_HERE,
         .to = forward->from,
         .region = forward->region,
-        .page = forward->page,
+        .page = forward->page + first,
         .request = forward->request,
         .requester = forward->requester,
     };
 
-    while (count < forward->count && !has_bytes(find_page(pages, forward, count))) {
+    while (first + count < forward->count && !has_bytes(find_page(pages, forward, first + count))) {
         count++;
     }
     answer.count = (uint16_t)count;
@@ -178,40 +178,48 @@ static void give_away(struct pages *pages, const struct message *forward,
     send_data(pages, forward, region, count, kept);
 }
 
+/*
+ * All of the pages are sent or none: a FORWARD that comes again may find fewer here, and whoever
+ * has got all of them by the first one would confirm no more than the second one sent.
+ */
 void pages_on_forward(struct pages *pages, const struct message *message)
 {
     const struct region *region = context_region(pages->context, message->region);
     struct kept *kept = find_kept(pages, message);
-    uint32_t count = 0;
-    const struct page *page;
+    uint32_t missing = message->count;
 
-    if ((message->flags & FLAG_LEAVE) != 0) {
-        pages->context->counters.refused++; /* that is what TAKE is for */
+    if ((message->flags & FLAG_LEAVE) != 0 || message->count == 0) {
+        pages->context->counters.refused++; /* TAKE is for what leaves */
         return;
     }
     if (region == NULL || message->requester == pages->context->config.self) { /* N3 */
-        send_not_here(pages, message);
+        send_not_here(pages, message, 0);
+        return;
+    }
+    if (message->count > region_range_max(region)) {
+        pages->context->counters.refused++; /* no home cuts requests so large */
         return;
     }
     if (kept != NULL) {
         send_data(pages, message, region, kept->count, kept);
         return;
     }
-    page = find_page(pages, message, 0);
-    if (has_bytes(page) && page->version >= message->version) {
-        return; /* P7 */
+    for (uint32_t i = message->count; i-- > 0;) {
+        const struct page *page = find_page(pages, message, i);
+
+        if (!has_bytes(page)) {
+            missing = i;
+        } else if (page->version >= message->version) {
+            return; /* P7 */
+        }
     }
-    while (count < message->count && count < region_range_max(region) && has_bytes(page) &&
-           page->version < message->version) {
-        page = find_page(pages, message, ++count);
-    }
-    if (count == 0) {
-        send_not_here(pages, message);
+    if (missing < message->count) {
+        send_not_here(pages, message, missing);
     } else if ((message->flags & FLAG_WRITE) != 0) {
-        give_away(pages, message, region, count);
+        give_away(pages, message, region, message->count);
     } else {
-        downgrade(pages, message, count);
-        send_data(pages, message, region, count, NULL);
+        downgrade(pages, message, message->count);
+        send_data(pages, message, region, message->count, NULL);
     }
 }
 

@@ -108,13 +108,10 @@ MUTATIONS = [
              '        (void)adopt_first;\n'
              '        orphan->owner = nodeset_first(orphan->readers) + 1u;\n'
              '        orphan->orphan = 0;\n    }\n'),
-    Mutation('not_here_speaks_for_all', 'H3', 'who lacks the first page is no reader of the rest',
-             HOME_MESSAGE, 'i < transfer->count && i < message->count; i++) {\n'
-             '        struct home_page *page = transfer_page(homes, transfer, i);\n\n'
-             '        nodeset_remove(&page->readers, message->from);',
-             'i < transfer->count; i++) {\n'
-             '        struct home_page *page = transfer_page(homes, transfer, i);\n\n'
-             '        nodeset_remove(&page->readers, message->from);'),
+    Mutation('not_here_speaks_for_all', 'H3', 'who lacks some pages is no reader of any',
+             HOME_MESSAGE,
+             '    for (uint32_t i = first; i < transfer->count && i < first + message->count; i++) {',
+             '    (void)first;\n    for (uint32_t i = 0; i < transfer->count; i++) {'),
     Mutation('asked_and_not_dropped', 'P2', 'who denies goes on showing what came', ANSWER,
              '        drop_received(pages, request); /* from now on others may be given these '
              'pages */\n', ''),

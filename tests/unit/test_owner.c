@@ -126,14 +126,29 @@ static void test_large_answer_leaves_in_several_messages(void **state)
     assert_int_equal(solo_counters(p->solo)->pages_sent, 100);
 }
 
-static void test_forward_is_served_as_far_as_pages_are_here(void **state)
+static void test_forward_is_served_whole_or_denied(void **state)
 {
     struct solo_page *p = *state;
 
     solo_page_have(p, 7, true, 3);
     solo_page_have(p, 8, true, 4);
     say(p, MESSAGE_FORWARD, 0, 7, 5, 9);
+    assert_null(solo_sent(p->solo, MESSAGE_DATA, 0));
+    assert_int_equal(solo_sent(p->solo, MESSAGE_NOT_HERE, 0)->page, 9);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_NOT_HERE, 0)->count, 3);
+    say(p, MESSAGE_FORWARD, 0, 7, 2, 9);
     assert_int_equal(solo_sent(p->solo, MESSAGE_DATA, 0)->granted, 2);
+}
+
+static void test_forward_of_nothing_or_of_too_much_is_refused(void **state)
+{
+    struct solo_page *p = *state;
+
+    solo_page_have(p, 7, true, 3);
+    solo_forget(p->solo);
+    say(p, MESSAGE_FORWARD, 0, 7, 0, 9);
+    assert_int_equal(p->solo->count, 0);
+    assert_int_equal(solo_counters(p->solo)->refused, 1);
 }
 
 static void test_forward_that_cannot_be_served_is_denied(void **state)
@@ -434,7 +449,8 @@ int main(void)
         FIXTURE(test_reader_gets_bytes_after_the_protection),
         FIXTURE(test_writer_gets_bytes_that_are_kept_until_released),
         FIXTURE(test_large_answer_leaves_in_several_messages),
-        FIXTURE(test_forward_is_served_as_far_as_pages_are_here),
+        FIXTURE(test_forward_is_served_whole_or_denied),
+        FIXTURE(test_forward_of_nothing_or_of_too_much_is_refused),
         FIXTURE(test_forward_that_cannot_be_served_is_denied),
         FIXTURE(test_late_forward_changes_nothing),
         FIXTURE(test_copies_that_are_older_are_dropped_in_runs),

@@ -153,6 +153,30 @@ static void test_requester_is_asked_before_a_range_is_begun_anew(void **state)
     solo_free(solo);
 }
 
+/*
+ * A source that had sent pages and then let the last of them go sent the others again: who had got
+ * all of them confirmed no more than that, and was not known as a reader of the last.
+ */
+static void test_source_without_the_end_of_a_range_sends_none_of_it(void **state)
+{
+    struct solo *solo = solo_home_new();
+
+    (void)state;
+    for (uint64_t number = 10; number < 14; number++) {
+        solo_home_has(solo, MESSAGE_WRITE, 1, number);
+    }
+    solo_home_say(solo, MESSAGE_READ, 2, 1, 10, 4);
+    solo_home_say_for(solo, MESSAGE_NOT_HERE, 1, 2, 1, 13); /* of the last alone */
+    assert_int_equal(solo_sent(solo, MESSAGE_ASK, 0)->to, 2);
+    assert_int_equal(solo_sent(solo, MESSAGE_ASK, 0)->count, 4);
+    assert_true(nodeset_has(solo_home_run(solo, 12).readers, 1));
+    assert_false(nodeset_has(solo_home_run(solo, 13).readers, 1));
+    solo_home_say(solo, MESSAGE_CONFIRM, 2, 1, 10, 4);
+    assert_true(nodeset_has(solo_home_run(solo, 13).readers, 2));
+    assert_false(solo_home_run(solo, 13).lost);
+    solo_free(solo);
+}
+
 /* What has come of a range goes, when the home is told that it is not here. */
 static void test_requester_that_is_asked_drops_the_first_part(void **state)
 {
@@ -405,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_admitted_request_is_not_refused_when_it_comes_again),
         cmocka_unit_test(test_reader_without_the_first_page_of_a_range_stays_a_reader_of_the_rest),
         cmocka_unit_test(test_requester_is_asked_before_a_range_is_begun_anew),
+        cmocka_unit_test(test_source_without_the_end_of_a_range_sends_none_of_it),
         cmocka_unit_test(test_requester_that_is_asked_drops_the_first_part),
         cmocka_unit_test(test_death_of_who_was_given_a_thousand_pages_is_survived),
         cmocka_unit_test(test_loss_of_a_page_fails_all_additions_that_wait_for_it),
