@@ -165,6 +165,29 @@ static void test_region_that_goes_ends_calls_by_the_thousand(void **state)
     assert_int_equal(stale, count);
 }
 
+/* It dies when some of its calls have been answered, and others have not. */
+static void test_program_that_dies_after_its_region_is_told_no_more(void **state)
+{
+    struct place *place = *state;
+    struct record record = *node_record(place->solo->node, (region_id){5, 1005});
+    struct event news = {.kind = EVENT_RECORD, .record = &record};
+    struct event gone = {.kind = EVENT_CLIENT_GONE, .client_gone = 1};
+    uint32_t told = 0;
+
+    for (uint32_t i = 0; i < 2 * ITEMS_PER_STEP; i++) {
+        sync(place, SYNC_LOCK, 8, -1);
+    }
+    solo_forget(place->solo);
+    record.deleted = true;
+    solo_step_once(place->solo, &news);
+    solo_step(place->solo, &gone);
+    while (solo_action(place->solo, ACTION_REPLY, told) != NULL) {
+        told++;
+    }
+    assert_in_range(told, 1, 2 * ITEMS_PER_STEP - 1);
+    assert_true(list_is_empty(&place->solo->node->calls.all));
+}
+
 static void test_blocked_call_on_a_region_that_goes_is_stale(void **state)
 {
     struct place *place = *state;
@@ -339,6 +362,7 @@ int main(void)
         FIXTURE(test_calls_of_a_dead_program_that_never_left_are_forgotten),
         FIXTURE(test_region_that_goes_ends_the_calls_on_it),
         FIXTURE(test_region_that_goes_ends_calls_by_the_thousand),
+        FIXTURE(test_program_that_dies_after_its_region_is_told_no_more),
         FIXTURE(test_blocked_call_on_a_region_that_goes_is_stale),
         FIXTURE(test_refusal_by_a_home_that_is_behind_is_asked_again),
         FIXTURE(test_atomic_operation_of_a_node_that_died_is_not_done),

@@ -277,6 +277,27 @@ static void test_request_for_large_pages_is_cut_to_a_few_megabytes(void **state)
     solo_free(solo);
 }
 
+/* ... and a home that asks for more than any does is not obeyed. */
+static void test_forward_of_large_pages_is_a_few_megabytes(void **state)
+{
+    struct solo *solo = solo_new(1, 3, &(struct node_config){.read_ahead_pages = 1});
+    struct record record = solo_region(6, 1, 0);
+    struct message forward = {.kind = MESSAGE_FORWARD, .requester = 2, .version = 9, .count = 3};
+
+    (void)state;
+    record.page_size = 2u << 20;
+    record.size_bytes = UINT64_C(600) << 21;
+    solo_record(solo, &record);
+    forward.region = record.id;
+    solo_message(solo, &forward, 0);
+    assert_null(solo_sent(solo, MESSAGE_NOT_HERE, 0));
+    assert_int_equal(node_counters(solo->node)->refused, 1);
+    forward.count = 2;
+    solo_message(solo, &forward, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_NOT_HERE, 0)->count, 2);
+    solo_free(solo);
+}
+
 /* A peer that raises its floor at will could queue requests without end. */
 static void test_requests_of_one_node_that_wait_are_bounded(void **state)
 {
@@ -358,6 +379,12 @@ static void test_record_that_breaks_the_rules_is_not_taken(void **state)
     record.homes = nodeset_from_word(1);
     solo_record(solo, &record);
     assert_non_null(node_record(solo->node, record.id));
+    record.page_size = 8192;
+    solo_record(solo, &record);
+    assert_int_equal(node_record(solo->node, record.id)->page_size, 4096);
+    record.kind = RECORD_SEM;
+    solo_record(solo, &record);
+    assert_int_equal(node_record(solo->node, record.id)->kind, RECORD_REGION);
     solo_free(solo);
 }
 
@@ -434,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_death_of_who_was_given_a_thousand_pages_is_survived),
         cmocka_unit_test(test_loss_of_a_page_fails_all_additions_that_wait_for_it),
         cmocka_unit_test(test_request_for_large_pages_is_cut_to_a_few_megabytes),
+        cmocka_unit_test(test_forward_of_large_pages_is_a_few_megabytes),
         cmocka_unit_test(test_requests_of_one_node_that_wait_are_bounded),
         cmocka_unit_test(test_forward_never_makes_a_node_send_to_itself),
         cmocka_unit_test(test_bytes_of_a_leaving_page_are_taken_only_when_asked_for),
