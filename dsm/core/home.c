@@ -25,10 +25,15 @@
  * H4 Versions are given out in the order in which transfers open.
  * H5 Waiters of a page are served in the order in which they came.
  * H6 An orphan has readers, or it is lost.
+ * H7 Of two turns of the home's own threads at a page that others wait for, one lasts HOLD_MS. A
+ *    page that was granted elsewhere stays for a round trip; here it would be gone before the
+ *    thread that has waited for it runs, every time.
  */
 #include "dsm/core/home.h"
 
 #include <string.h>
+
+#define HOLD_MS 1u
 
 void homes_init(struct homes *homes, struct context *context)
 {
@@ -37,6 +42,7 @@ void homes_init(struct homes *homes, struct context *context)
     pool_init(&homes->transfers, sizeof(struct transfer), ITEMS_PER_STEP * 2 + 2, 64);
     list_init(&homes->open);
     list_init(&homes->ready);
+    list_init(&homes->held);
 }
 
 struct home_page *transfer_page(struct homes *homes, const struct transfer *transfer,
@@ -156,9 +162,20 @@ void transfer_free(struct homes *homes, struct transfer *transfer)
     pool_put(&homes->transfers, transfer);
 }
 
-static void make_ready(struct homes *homes, struct home_page *page)
+static void make_ready(struct homes *homes, struct home_page *page, bool has_threads)
 {
-    if (page->waiters != NULL && list_is_empty(&page->waiters->place)) {
+    bool holds = has_threads && page->hasty;
+
+    if (page->waiters == NULL || !list_is_empty(&page->waiters->place)) {
+        return;
+    }
+    if (has_threads) {
+        page->hasty = !holds;
+    }
+    if (holds) {
+        page->waiters->sent_ms = homes->context->now_ms + HOLD_MS;
+        list_add_tail(&homes->held, &page->waiters->place);
+    } else {
         list_add_tail(&homes->ready, &page->waiters->place);
     }
 }
@@ -170,7 +187,7 @@ void transfer_close(struct homes *homes, struct transfer *transfer)
 
         core_assert(page->open == transfer, "H1");
         page->open = NULL;
-        make_ready(homes, page);
+        make_ready(homes, page, transfer->has_threads);
     }
     transfer_free(homes, transfer);
 }
@@ -195,13 +212,13 @@ void transfer_restart(struct homes *homes, struct transfer *transfer)
 
         page->open = NULL;
         if (i > 0) {
-            make_ready(homes, page);
+            make_ready(homes, page, false);
         }
     }
     transfer->is_forwarded = false;
     transfer->is_late = false;
     wait_first(homes, transfer);
-    make_ready(homes, transfer_page(homes, transfer, 0));
+    make_ready(homes, transfer_page(homes, transfer, 0), false);
 }
 
 void transfer_lose(struct homes *homes, struct transfer *transfer)
@@ -335,13 +352,17 @@ void transfer_start(struct homes *homes, struct transfer *transfer)
 
 bool homes_start_ready(struct homes *homes)
 {
+    struct list *first = list_is_empty(&homes->ready) ? &homes->held : &homes->ready;
     struct transfer *transfer;
     struct home_page *page;
 
-    if (list_is_empty(&homes->ready)) {
+    if (list_is_empty(first)) {
         return false;
     }
-    transfer = list_object(homes->ready.next, struct transfer, place);
+    transfer = list_object(first->next, struct transfer, place);
+    if (first == &homes->held && homes->context->now_ms < transfer->sent_ms) {
+        return false;
+    }
     list_remove(&transfer->place);
     page = transfer_page(homes, transfer, 0);
     core_assert(page->waiters == transfer, "H5");

@@ -17,7 +17,7 @@ static void confirm(struct pages *pages, const struct message *message, uint64_t
         .count = (uint16_t)count,
         .request = message->request,
         .version = message->version,
-        .flags = message->flags & FLAG_LEAVE,
+        .flags = message->flags & (FLAG_LEAVE | FLAG_THREADS),
     };
 
     if (region == NULL || page >= region_pages(region)) {
@@ -94,6 +94,21 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
     }
 }
 
+/* Does a thread of this node wait for any of the pages, which are homed here (H7)? */
+static bool has_threads(const struct pages *pages, const struct page_request *request)
+{
+    if (request->out.home != pages->context->config.self) {
+        return false;
+    }
+    for (const struct list *place = request->waiters.next; place != &request->waiters;
+         place = place->next) {
+        if (list_object((struct list *)(uintptr_t)place, struct waiter, place)->map != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * Everything that the request gets is here: the pages change state, the home is told. `writer` is
  * the mapping that one fill has just let write to all of the pages, 0 for none.
@@ -105,6 +120,7 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         .region = request->region->record.id,
         .request = request->out.id,
         .version = request->version,
+        .flags = has_threads(pages, request) ? FLAG_THREADS : 0,
     };
     bool write = request->kind == REQUEST_WRITE;
 

@@ -110,7 +110,8 @@ MUTATIONS = [
              '        orphan->orphan = 0;\n    }\n'),
     Mutation('not_here_speaks_for_all', 'H3', 'who lacks some pages is no reader of any',
              HOME_MESSAGE,
-             '    for (uint32_t i = first; i < transfer->count && i < first + message->count; i++) {',
+             '    for (uint32_t i = first; i < transfer->count && i < first + message->count; '
+             'i++) {',
              '    (void)first;\n    for (uint32_t i = 0; i < transfer->count; i++) {'),
     Mutation('asked_and_not_dropped', 'P2', 'who denies goes on showing what came', ANSWER,
              '        drop_received(pages, request); /* from now on others may be given these '

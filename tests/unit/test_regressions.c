@@ -403,6 +403,42 @@ static void test_first_part_of_a_range_is_dropped_when_its_source_died(void **st
 #define STORY(test) cmocka_unit_test_setup_teardown(test, begin, end)
 #define SMALL_STORY(test) cmocka_unit_test_setup_teardown(test, begin_small, end)
 
+/*
+ * A page that the home's own thread had waited for went to the next who waited before that thread
+ * ran, every time (H7).
+ */
+static void test_home_gets_its_turn_at_a_page_that_all_want(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 1};
+    struct cluster *cluster = cluster_new(3, &config);
+    map_id maps[3];
+    uint32_t turns[3] = {0, 0, 0};
+    uint64_t value = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 3; i++) {
+        maps[i] = cluster_map(cluster, i, 1, cluster_open(cluster, i, 1, "/r", 1, 0));
+    }
+    for (uint32_t round = 0; round < 400; round++) {
+        for (uint32_t from = 0; from < 3; from++) {
+            for (uint32_t to = 0; to < 3; to++) {
+                cluster_deliver(cluster, from, to);
+            }
+        }
+        for (uint32_t i = 0; i < 3; i++) {
+            value++;
+            turns[i] += cluster_touch(cluster, i, maps[i], 0, true, &value);
+        }
+        if (round % 4 == 0) {
+            cluster_tick(cluster, 1);
+        }
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_in_range(turns[i], 10, 400);
+    }
+    cluster_free(cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -420,6 +456,7 @@ int main(void)
         STORY(test_orphan_whose_last_reader_dies_is_lost),
         cmocka_unit_test(test_first_part_of_a_range_is_dropped_when_its_source_died),
         STORY(test_addition_of_an_earlier_incarnation_answers_no_later_one),
+        cmocka_unit_test(test_home_gets_its_turn_at_a_page_that_all_want),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
