@@ -19,6 +19,9 @@ a unit test of its own:
   - RELEASE not sent to the old owner (who keeps bytes asks after a while: P6);
   - a page that leaves stays writable until TAKE (which protects it before the bytes leave: P3);
   - requests that are not hurried after a death (their timers do it a little later).
+Not in the list either, because thousands of seeds do not reach them; test_regressions_core.c does:
+  - who is asked denies, and goes on showing what came (on_ask of page_answer.c);
+  - a range is sent as far as it is here (pages_on_forward of page_serve.c; 3 of 150,000 seeds).
 """
 
 from dataclasses import dataclass, field
@@ -113,9 +116,6 @@ MUTATIONS = [
              '    for (uint32_t i = first; i < transfer->count && i < first + message->count; '
              'i++) {',
              '    (void)first;\n    for (uint32_t i = 0; i < transfer->count; i++) {'),
-    Mutation('asked_and_not_dropped', 'P2', 'who denies goes on showing what came', ANSWER,
-             '        drop_received(pages, request); /* from now on others may be given these '
-             'pages */\n', ''),
 
     # --- the pages: what is shown to programs, what leaves ---
     Mutation('answer_old_epoch', 'P2', 'messages of before a death are obeyed', MESSAGE,
@@ -142,7 +142,7 @@ MUTATIONS = [
              '    if (kept != NULL) {\n        forget_kept(pages, kept);\n    }\n', ''),
     Mutation('deny_what_is_kept', 'P6', 'a repeated FORWARD is answered with NOT_HERE', SERVE,
              '        send_data(pages, message, region, kept->count, kept);\n        return;',
-             '        send_not_here(pages, message);\n        return;'),
+             '        send_not_here(pages, message, 0);\n        return;'),
     Mutation('release_while_open', 'P6', 'who asks is told to forget, whatever is open',
              HOME_MESSAGE,
              '    if ((transfer != NULL && transfer->requester == message->requester) ||\n'
