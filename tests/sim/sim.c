@@ -436,6 +436,7 @@ static void settle(struct sim *sim)
                      (unsigned long long)bound_us);
         }
     }
+    sim_death_settle(sim); /* who was leaving has left by now, perhaps, and nobody knows */
     sim->stats.settle_us = sim->now_us - begun_us;
     sim->stats.settle_permille = sim->stats.settle_us * 1000 / bound_us;
 }
