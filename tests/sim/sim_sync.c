@@ -36,11 +36,9 @@ static int64_t draw_timeout(struct sim_program *program)
     return choice == 0 ? 0 : (int64_t)sim_draw(&program->row, choice == 1 ? 100 : TIMEOUT_MS_MAX);
 }
 
-/*
- * Of an outcast's program: its home may carry it out, as long as it has not heard of the death, or
- * not at all.
- */
-static void count_void(struct sim *sim, struct sim_program *program, uint32_t op)
+/* Nobody can say whether its home carries it out; of a semaphore so many units are in doubt. */
+static void count_unknown(struct sim *sim, const struct sim_program *program, uint32_t op,
+                          uint32_t units)
 {
     switch (op) {
     case SYNC_FETCH_ADD:
@@ -54,7 +52,7 @@ static void count_void(struct sim *sim, struct sim_program *program, uint32_t op
         break;
     case SYNC_SEM_WAIT:
     case SYNC_SEM_POST:
-        sim->sems[program->sem_index].unknown_units++;
+        sim->sems[program->sem_index].unknown_units += units;
         break;
     default:
         break;
@@ -65,8 +63,8 @@ static void start(struct sim *sim, struct sim_program *program, const struct cal
 {
     struct call call = *wanted;
 
-    if (program->is_void) {
-        count_void(sim, program, call.op);
+    if (program->is_void) { /* the home of an outcast's call may have heard of its death, or not */
+        count_unknown(sim, program, call.op, 1);
     }
     call.kind = CALL_SYNC;
     call.handle = is_sem(call.op) ? program->sem : program->handle;
@@ -357,22 +355,8 @@ void sim_sync_drop(struct sim *sim, struct sim_program *program, bool with_node)
     if (!is_under_way) {
         return; /* a unit that it has goes with it, and counts as taken for ever */
     }
-    switch (program->op) {
-    case SYNC_FETCH_ADD:
-        sim->areas[program->area].unknown_adds[program->page - SIM_ADD_PAGE]++;
-        break;
-    case SYNC_COMPARE_SWAP:
-        sim->areas[program->area].unknown_swaps++;
-        break;
-    case SYNC_BARRIER:
-        barrier_of(sim, program)->unknown++;
-        break;
-    case SYNC_SEM_WAIT:
-    case SYNC_SEM_POST:
-        sim->sems[program->sem_index].unknown_units += with_node;
+    count_unknown(sim, program, program->op, with_node);
+    if (program->op == SYNC_SEM_WAIT || program->op == SYNC_SEM_POST) {
         sim->sems[program->sem_index].left_units[program->node]++;
-        break;
-    default:
-        break;
     }
 }
