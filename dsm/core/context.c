@@ -70,6 +70,9 @@ void context_send(struct context *context, const struct message *message, uint32
     action->message.epoch = context->epoch;
     context->counters.messages_sent++;
     if (source != BYTES_NONE) {
+        if (context->config.big_endian) {
+            action->message.flags |= FLAG_BIG_ENDIAN;
+        }
         context->counters.pages_sent += message->count;
     }
 }

@@ -88,7 +88,7 @@ static void send_forward(struct homes *homes, const struct transfer *transfer)
 {
     struct message message = transfer_message(transfer, MESSAGE_FORWARD, transfer->source);
 
-    message.flags = (uint8_t)((transfer->kind == TRANSFER_WRITE ? FLAG_WRITE : 0) |
+    message.flags = (uint16_t)((transfer->kind == TRANSFER_WRITE ? FLAG_WRITE : 0) |
                               (transfer->announced ? FLAG_GRANT : 0));
     context_send(homes->context, &message, BYTES_NONE, 0, 0);
 }

@@ -16,7 +16,7 @@
  * bits at most, i = signed of 32 bits), largest legal value.
  */
 #define MESSAGE_FIELDS(X)                                                                          \
-    X(0, flags, flags, u, 0xff)                                                                    \
+    X(0, flags, flags, u, 0x1ff)                                                                   \
     X(1, epoch, epoch, u, UINT32_MAX)                                                              \
     X(2, request, request, u, UINT64_MAX)                                                          \
     X(3, floor, floor, u, UINT64_MAX)                                                              \
@@ -122,14 +122,15 @@ enum message_flag {
     FLAG_LEAVE = 16, /* DATA, CONFIRM: the bytes are of a page that leaves its owner for its home */
     FLAG_ADOPT = 64, /* CONFIRM, NOT_HERE: the answer to ADOPT */
     FLAG_THREADS = 128, /* CONFIRM: threads are about to touch the pages */
+    FLAG_BIG_ENDIAN = 256, /* DATA: the bytes are in the order of a big-endian node */
     FLAG_QUEUED = 32, /* SYNC_REPLY: no outcome yet, the home remembers you: need not ask again */
 };
 
 /** One protocol message. The bytes of its pages travel beside it, never in it. */
 struct message {
     uint8_t kind;  /* enum message_kind */
-    uint8_t flags; /* enum message_flag */
     uint8_t op;    /* enum sync_op */
+    uint16_t flags; /* enum message_flag */
     uint16_t from; /* sender; set by the receiver's link from the certificate, not from bytes */
     uint16_t to;
     uint16_t requester;

@@ -148,6 +148,14 @@ enum action_kind {
     ACTION_REGION_OPEN,  /* region, size_bytes, page_size: make its frames' memory (or grow it) */
     ACTION_REGION_CLOSE, /* region: every page is gone, free it */
     ACTION_MAP_GONE,     /* region, map: forget the mapping, close its userfaultfd */
+    ACTION_GATHER,       /* region, page, count, map, write: the pages of one whole group (see
+                            `page_bytes`; count is less at the region's end) lie aside, each of
+                            them filled: show them to the programs as one hardware page. To `map`
+                            with the right to write if `write`; every other map gets the
+                            protection first and is woken after. map 0: to nobody in particular */
+    ACTION_SCATTER,      /* region, page, count: a group that was gathered: write-protect it in
+                            every map, put its bytes aside, punch the hole. Its pages are filled
+                            and dropped one by one from now on, and no program sees any */
     ACTION_PROPOSE,      /* ticket, proposal */
     ACTION_REPLY,        /* client, number, reply */
 };
@@ -202,7 +210,13 @@ struct node_config {
     uint32_t self;             /* this node's number */
     uint64_t budget_bytes;     /* page bytes kept here at most, 0: no bound */
     uint64_t region_bytes_max; /* size of one region at most, 0: no bound */
-    uint32_t page_bytes;       /* of this machine: no smaller ones can be kept here; 0: any can */
+    /*
+     * Of this machine's hardware page, bytes; 0: no larger than any region's. The pages of a region
+     * whose own are smaller come in groups, which lie aside until every one of them is here
+     * (ACTION_GATHER): FILL, DROP, KEEP, SEND and ATOMIC work on pages that lie aside as on others.
+     */
+    uint32_t page_bytes;
+    bool big_endian;           /* the bytes of this node's pages: told with each DATA */
     uint32_t resend_ms;        /* a request unanswered for so long is sent again; 0 means 1000 */
     uint32_t read_ahead_pages; /* longest sequential request, 1 to RANGE_PAGES_MAX; 0 means that */
 };

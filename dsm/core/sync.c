@@ -146,7 +146,7 @@ static void send_reply(struct syncs *syncs, const struct sync_entry *op, uint32_
     struct message reply = {
         .kind = MESSAGE_SYNC_REPLY,
         .to = op->node,
-        .flags = (uint8_t)flags,
+        .flags = (uint16_t)flags,
         .region = op->region,
         .request = op->request,
         .op = op->op,
