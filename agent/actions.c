@@ -161,10 +161,15 @@ static void act_atomic(struct agent *agent, const struct action *action)
         .kind = EVENT_ATOMIC_DONE,
         .atomic_done = {.requester = message->requester, .request = message->request},
     };
+    const struct frames_atomic atomic = {
+        .region = action->region,
+        .offset = message->offset,
+        .op = message->op,
+        .value = message->value,
+        .operand = message->operand,
+    };
 
-    event.atomic_done.error =
-        frames_atomic(agent->frames, action->region, message->offset, message->op, message->value,
-                      message->operand, &event.atomic_done.value);
+    event.atomic_done.error = frames_atomic(agent->frames, &atomic, &event.atomic_done.value);
     if (event.atomic_done.error < 0) {
         log_line(LOG_LEVEL_ERROR, "atomic operation failed region=%s offset=%" PRIu64,
                  region_name(agent, action->region), message->offset);
@@ -332,6 +337,13 @@ static void act_on_frames(struct agent *agent, const struct action *action)
         break;
     case ACTION_DROP:
         frames_drop(frames, action->region, action->page, action->count);
+        break;
+    case ACTION_GATHER:
+        frames_gather(frames, action->region, action->page, action->count, action->map,
+                      action->write);
+        break;
+    case ACTION_SCATTER:
+        frames_scatter(frames, action->region, action->page, action->count);
         break;
     case ACTION_KEEP:
         if (frames_keep(frames, action->keep, action->region, action->page, action->count) < 0) {

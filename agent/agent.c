@@ -205,7 +205,8 @@ static int parts_open(struct agent *agent, char *text)
     int error = incarnation_draw(&agent->incarnation);
 
     if (error < 0 || (error = identity_load(agent, text)) < 0 ||
-        (error = frames_new(&agent->loop, &frames_events, &agent->frames)) < 0 ||
+        (error = frames_new(&agent->loop, agent->hardware_page, &frames_events, &agent->frames)) <
+            0 ||
         (error = notes_init(&agent->notes)) < 0 || (error = admin_new(agent, &agent->admin)) < 0) {
         return error;
     }
@@ -232,6 +233,7 @@ int agent_new(const struct config *config, struct agent **result, char *text)
     }
     agent->config = *config;
     agent->node = NODE_NONE;
+    agent->hardware_page = (uint32_t)sysconf(_SC_PAGESIZE);
     agent->started_ms = uv_hrtime() / 1000000;
     agent->budget_bytes = config_budget_bytes(config);
     uv_signal_init(&agent->loop, &agent->on_terminate);

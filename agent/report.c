@@ -256,7 +256,7 @@ static struct dsm_stats stats_read(const struct agent *agent)
         .resends = core->resends,
         .old_epoch = core->old_epoch,
         .refused = core->refused + agent->refused,
-        .repairs = frames_count_repairs(agent->frames),
+        .repairs = frames_counters(agent->frames)->repairs,
         .core_bytes = core->core_bytes,
     };
 }
