@@ -164,9 +164,6 @@ void groups_gather(struct pages *pages, const struct region *region, uint64_t pa
 {
     uint64_t end = page + count;
 
-    if (pages_group_size(pages, region) == 1) {
-        return;
-    }
     while (page < end) {
         struct page_span group = pages_group(pages, region, page);
         uint64_t group_end = group.page + group.count;
@@ -183,7 +180,7 @@ void groups_region_grows(struct pages *pages, const struct region *region)
 {
     uint64_t count = region_pages(region);
 
-    if (count % pages_group_size(pages, region) != 0) {
+    if (count > 0 && count % pages_group_size(pages, region) != 0) {
         scatter(pages, region, pages_group(pages, region, count - 1));
     }
 }
@@ -280,34 +277,34 @@ void group_leave(struct pages *pages, struct waiter *waiter)
     }
 }
 
-static void drop_waiters_of(struct pages *pages, const struct assembly *assembly, map_id map)
+/* Somebody who waits for the group through this mapping; NULL: nobody does. */
+static struct waiter *find_waiter(const struct assembly *assembly, map_id map)
 {
-    uint32_t others = 0, all = 0;
-
     for (const struct list *place = assembly->waiters.next; place != &assembly->waiters;
          place = place->next) {
-        all++;
-        others +=
-            list_object((struct list *)(uintptr_t)place, struct waiter, by_assembly)->map != map;
-    }
-    for (struct list *place = assembly->waiters.next; all > others;) {
-        struct waiter *waiter = list_object(place, struct waiter, by_assembly);
+        struct waiter *waiter =
+            list_object((struct list *)(uintptr_t)place, struct waiter, by_assembly);
 
-        place = place->next;
         if (waiter->map == map) {
-            all--;
-            waiter_free(pages, waiter); /* and the assembly with the last one */
+            return waiter;
         }
     }
+    return NULL;
 }
 
 void groups_map_gone(struct pages *pages, map_id map)
 {
     for (struct list *place = pages->assemblies.next; place != &pages->assemblies;) {
-        struct assembly *assembly = list_object(place, struct assembly, place);
+        struct waiter *waiter = find_waiter(list_object(place, struct assembly, place), map);
 
-        place = place->next;
-        drop_waiters_of(pages, assembly, map);
+        if (waiter == NULL) {
+            place = place->next;
+            continue;
+        }
+        if (waiter->by_assembly.next == waiter->by_assembly.prev) {
+            place = place->next; /* the assembly goes with the last of them */
+        }
+        waiter_free(pages, waiter);
     }
 }
 
@@ -349,7 +346,8 @@ static bool ask(struct pages *pages, const struct waiter *waiter, struct page_sp
             if (asked++ == GROUP_ASKS) {
                 return false;
             }
-            count = count_alike(pages, region, page, is_absent ? ahead_end : end);
+            count =
+                count_alike(pages, region, page, is_absent && ahead_end > end ? ahead_end : end);
             if (request_open(pages, region, page, count,
                              waiter->write ? REQUEST_WRITE : REQUEST_READ) == NULL) {
                 return true;
@@ -363,15 +361,13 @@ static bool ask(struct pages *pages, const struct waiter *waiter, struct page_sp
 /* How far absent pages are asked for, by the stream that the fault belongs to. */
 static uint64_t plan_end(struct pages *pages, const struct waiter *waiter, struct page_span group)
 {
-    uint64_t end = group.page + group.count, ahead_end;
+    uint64_t end = group.page + group.count;
 
     pages->context->counters.faults_remote++;
     if (first_lacking(pages, waiter->region, group.page, end, false) == end) {
-        return end;
+        return end; /* an upgrade */
     }
-    ahead_end =
-        group.page + pages_stream(pages, waiter->region, group.page, waiter->map, waiter->write);
-    return ahead_end > end ? ahead_end : end;
+    return group.page + pages_stream(pages, waiter->region, group.page, waiter->map, waiter->write);
 }
 
 /* The homes of absent pages may have died, and what they knew of them is gone. */

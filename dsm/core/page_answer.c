@@ -136,9 +136,10 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         pages->clock_idle = 0; /* there is something again that may be let go */
     }
     confirm(pages, &about, request->page, request->granted);
-    groups_gather(pages, request->region, request->page, request->granted,
-                  filling_map(pages, request));
-    if (!is_upgrade && pages_group_size(pages, request->region) == 1) {
+    if (pages_group_size(pages, request->region) > 1) {
+        groups_gather(pages, request->region, request->page, request->granted,
+                      filling_map(pages, request));
+    } else if (!is_upgrade) {
         drop_served(pages, request, writer);
     }
     request_close(pages, request);
