@@ -175,6 +175,12 @@ wait_for_members() {
     ctl a nodes
 }
 
+# How the faults of a host's programs reach its agent, as it has logged that.
+backend_of() { # HOST
+    sed -n 's/^client attached .* backend=\([a-z-]*\).*/\1/p' "$run_dir/$1/agent.log" |
+        sort -u | paste -s -d +
+}
+
 # The sum of a counter over the agents.
 sum_counter() { # NAME
     local host

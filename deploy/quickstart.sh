@@ -174,6 +174,15 @@ fetch_photo() {
     echo "sha256 $PHOTO_SHA256 is right"
 }
 
+# The report's table; of what each program ran on, it says also how its faults reach the agent.
+print_table() { # FILE
+    local host words=()
+    for host in "${hosts[@]}"; do
+        words+=(-e "s/  host-$host  ran on .*/&, faults by $(backend_of "$host")/")
+    done
+    sed "${words[@]}" "$1"
+}
+
 # The programs wait before there is a photograph; then it is published.
 run_programs() {
     local pids=() common=(--region "$REGION" --timeout "$WAIT_SECONDS")
@@ -193,7 +202,7 @@ run_programs() {
     wait_for_programs "${pids[@]}" || status=$?
     if [[ -s "$of_report" ]]; then
         printf '\n'
-        cat "$of_report"
+        print_table "$of_report"
     fi
     return "$status"
 }
