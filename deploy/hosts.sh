@@ -201,8 +201,15 @@ wait_for_programs() { # PID...
     local status=0
     while (($# > 0)); do
         local done_pid="" code=0
-        wait -n -p done_pid "$@" || code=$?
+        wait -n -p done_pid "$@" 2>/dev/null || code=$?
         local left=() pid
+        if [[ -z "${done_pid:-}" ]]; then
+            # The shell has seen all of them end; it still knows how.
+            for pid in "$@"; do
+                wait "$pid" || status=1
+            done
+            return "$status"
+        fi
         for pid in "$@"; do
             [[ "$pid" == "$done_pid" ]] || left+=("$pid")
         done
