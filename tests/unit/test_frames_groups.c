@@ -255,7 +255,7 @@ static void test_lost_page_poisons_its_group(void **state)
         side_wait_faults(&side, 1);
         fill_numbered(&side, 0, PAGES + 4, 5);
         frames_gather(side.frames, side.region, 0, PAGES, 1, true);
-        frames_poison(side.frames, side.region, PAGES + 9, 1);
+        frames_poison(side.frames, side.region, PAGES, PAGES);
         assert_int_equal(program_result(&program, &side).signal, SIGBUS);
         program_order(&program, PROGRAM_READ, 2 * LARGE - PAGE, 0);
         assert_int_equal(program_result(&program, &side).signal, SIGBUS);
