@@ -161,10 +161,15 @@ static void act_atomic(struct agent *agent, const struct action *action)
         .kind = EVENT_ATOMIC_DONE,
         .atomic_done = {.requester = message->requester, .request = message->request},
     };
+    const struct frames_atomic atomic = {
+        .region = action->region,
+        .offset = message->offset,
+        .op = message->op,
+        .value = message->value,
+        .operand = message->operand,
+    };
 
-    event.atomic_done.error =
-        frames_atomic(agent->frames, action->region, message->offset, message->op, message->value,
-                      message->operand, &event.atomic_done.value);
+    event.atomic_done.error = frames_atomic(agent->frames, &atomic, &event.atomic_done.value);
     if (event.atomic_done.error < 0) {
         log_line(LOG_LEVEL_ERROR, "atomic operation failed region=%s offset=%" PRIu64,
                  region_name(agent, action->region), message->offset);
@@ -264,6 +269,15 @@ static void reply_explain(struct agent *agent, client_id client, const struct ca
     reply->text_bytes = strlen(reply->text);
 }
 
+/** A region's type goes with the answer as its text. */
+static void reply_type(struct agent *agent, struct session_reply *reply)
+{
+    const struct record *record = node_record(driver_node(agent->driver), reply->reply.region);
+
+    snprintf(reply->text, sizeof(reply->text), "%s", record ? record->type : "");
+    reply->text_bytes = strlen(reply->text);
+}
+
 static void handles_follow(struct agent *agent, client_id client, const struct call *call,
                            const struct reply *reply)
 {
@@ -296,6 +310,8 @@ static void act_reply(struct agent *agent, const struct action *action)
     handles_follow(agent, client, call, &reply->reply);
     if (reply->reply.error != 0) {
         reply_explain(agent, client, call, reply);
+    } else if (call->kind == CALL_STAT) {
+        reply_type(agent, reply);
     }
     notes_remove(&agent->notes, client, number);
     if (client == CLIENT_AGENT) {
@@ -321,6 +337,13 @@ static void act_on_frames(struct agent *agent, const struct action *action)
         break;
     case ACTION_DROP:
         frames_drop(frames, action->region, action->page, action->count);
+        break;
+    case ACTION_GATHER:
+        frames_gather(frames, action->region, action->page, action->count, action->map,
+                      action->write);
+        break;
+    case ACTION_SCATTER:
+        frames_scatter(frames, action->region, action->page, action->count);
         break;
     case ACTION_KEEP:
         if (frames_keep(frames, action->keep, action->region, action->page, action->count) < 0) {

@@ -57,6 +57,7 @@ struct agent {
     char listen[RECORD_ADDRESS_BYTES]; /* where it listens, with the port that it was given */
     uint32_t node;                     /* its number, NODE_NONE before it has one */
     uint32_t incarnation;
+    uint32_t hardware_page; /* of this machine, bytes */
     uint64_t budget_bytes;
     uint64_t started_ms;
     uint64_t own_number; /* of the last call of CLIENT_AGENT */
@@ -70,7 +71,7 @@ struct agent {
     uint32_t count_up, capacity_up;
     bool is_stopping;
     bool is_retired; /* what a stop in good order does is done */
-    int error; /* why it ends, 0: it was asked to */
+    int error;       /* why it ends, 0: it was asked to */
 };
 
 /**

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "agent/admin.h"
-#include "agent/uffd.h"
 #include "dsm.h"
 
 static void on_action(void *context, const struct action *action, const uint8_t *payload,
@@ -134,7 +133,8 @@ static void on_joined(void *context, uint32_t node)
         .self = node,
         .budget_bytes = agent->budget_bytes,
         .region_bytes_max = agent->config.region_max,
-        .page_bytes = (uint32_t)uffd_page_bytes(),
+        .page_bytes = agent->hardware_page,
+        .big_endian = __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__,
         .read_ahead_pages = (uint32_t)agent->config.read_ahead_pages,
     };
     int error;

@@ -111,6 +111,7 @@ run_alone bench "$root/tests/bench/check.py" "$root/build/tests/dsm-bench"
 
 say 'The quick start, from beginning to end'
 run_alone quickstart "$root/deploy/quickstart.sh"
+run_alone quickstart-mixed "$root/deploy/quickstart.sh" --mixed
 
 say 'Installation into an empty directory'
 run_alone install "$root/tests/install.sh" "$root/build"

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Changes of access in all mappings of a range, and the wait until they hold. */
+#include "agent/frames.h"
+
+#include <errno.h>
+
+#include "agent/frames_state.h"
+#include "net/fault_channel.h"
+
+/* Programs that are waited for at once; all have their orders by then, so the others work on. */
+#define AWAITED_MAX 32u
+
+static uint64_t clock_ms(void)
+{
+    return uv_hrtime() / 1000000;
+}
+
+/* Those that have not obeyed yet. */
+static uint32_t list_awaited(const struct frames_region *region, struct frames_map **maps,
+                             struct pollfd *pollfds)
+{
+    uint32_t count = 0;
+
+    for (struct frames_map *map = region->maps; map != NULL && count < AWAITED_MAX;
+         map = map->next) {
+        if (map_is_usable(map) && map->ops->is_awaited(map, &pollfds[count])) {
+            maps[count++] = map;
+        }
+    }
+    return count;
+}
+
+void span_settle(const struct frames_span *span)
+{
+    struct frames_map *maps[AWAITED_MAX];
+    struct pollfd pollfds[AWAITED_MAX];
+    uint64_t end_ms = 0;
+    uint32_t count;
+
+    while ((count = list_awaited(span->region, maps, pollfds)) > 0) {
+        uint64_t now_ms = clock_ms();
+        int ready = 0;
+
+        end_ms = end_ms == 0 ? now_ms + FAULT_DEADLINE_MS : end_ms;
+        if (now_ms < end_ms) {
+            ready = poll(pollfds, count, (int)(end_ms - now_ms));
+        }
+        if (ready < 0 && errno == EINTR) {
+            continue;
+        }
+        for (uint32_t at = 0; at < count; at++) {
+            if (ready <= 0) {
+                maps[at]->ops->on_late(maps[at]);
+            } else if (pollfds[at].revents != 0) {
+                maps[at]->ops->on_awaited(maps[at]);
+            }
+        }
+    }
+}
+
+void span_protect(const struct frames_span *span, const struct frames_map *except)
+{
+    uint64_t start, len_bytes;
+
+    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
+        if (map != except && map_cut(map, span, &start, &len_bytes)) {
+            map->ops->protect(map, start, len_bytes);
+        }
+    }
+    span_settle(span);
+}
+
+void span_hide(const struct frames_span *span)
+{
+    uint64_t start, len_bytes;
+
+    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
+        if (map_cut(map, span, &start, &len_bytes)) {
+            map->ops->hide(map, start, len_bytes);
+        }
+    }
+    span_settle(span);
+}
+
+void span_take(const struct frames_span *span)
+{
+    uint64_t start, len_bytes;
+
+    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
+        if (map_cut(map, span, &start, &len_bytes)) {
+            map->ops->protect(map, start, len_bytes);
+            map->ops->hide(map, start, len_bytes);
+        }
+    }
+    span_settle(span);
+}
