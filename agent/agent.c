@@ -207,7 +207,8 @@ static int parts_open(struct agent *agent, char *text)
     if (error < 0 || (error = identity_load(agent, text)) < 0 ||
         (error = frames_new(&agent->loop, agent->hardware_page, &frames_events, &agent->frames)) <
             0 ||
-        (error = notes_init(&agent->notes)) < 0 || (error = admin_new(agent, &agent->admin)) < 0) {
+        (error = notes_init(&agent->notes)) < 0 ||
+        (error = conversions_init(&agent->conversions)) < 0 || (error = admin_new(agent, &agent->admin)) < 0) {
         return error;
     }
     error = peers_new(&agent->loop, &agent->config, agent->tls, agent->incarnation, &peers_events,
@@ -397,6 +398,9 @@ static void agent_close(struct agent *agent)
     }
     if (agent->frames) {
         frames_free(agent->frames);
+    }
+    if (agent->conversions.regions.buckets) {
+        conversions_close(&agent->conversions);
     }
     notify_close(&agent->notify);
     uv_close((uv_handle_t *)&agent->on_terminate, NULL);

@@ -28,6 +28,7 @@
 #include "agent/catalog.h"
 #include "agent/clients.h"
 #include "agent/config.h"
+#include "agent/conversions.h"
 #include "agent/driver.h"
 #include "agent/frames.h"
 #include "agent/log.h"
@@ -36,6 +37,9 @@
 
 /** The client that stands for the agent itself in calls of its own; no program gets this number. */
 #define CLIENT_AGENT UINT32_MAX
+
+/** Of this machine; the core is told, and tells the others. */
+#define AGENT_IS_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
 
 struct admin;
 
@@ -53,6 +57,7 @@ struct agent {
     struct clients *clients; /* NULL before this node knows its records */
     struct admin *admin;
     struct notes notes;
+    struct conversions conversions;
     const char *name;                  /* of this node */
     char listen[RECORD_ADDRESS_BYTES]; /* where it listens, with the port that it was given */
     uint32_t node;                     /* its number, NODE_NONE before it has one */
@@ -99,8 +104,8 @@ void agent_act(struct agent *agent, const struct action *action, const uint8_t *
                size_t payload_bytes);
 /** A program's call (actions.c). */
 void agent_call(struct agent *agent, client_id client, uint64_t number, const struct call *call);
-/** A protocol message with its page bytes (actions.c). */
-void agent_receive(struct agent *agent, const struct message *message, const uint8_t *payload,
+/** A protocol message with its page bytes, which may be changed (actions.c). */
+void agent_receive(struct agent *agent, const struct message *message, uint8_t *payload,
                    size_t payload_bytes);
 /** What agent_new() gives to peers_new() and to the catalog (membership.c). */
 struct peers_events agent_peers_events(struct agent *agent);

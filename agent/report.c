@@ -223,21 +223,44 @@ static json_t *run_json(const struct agent *agent, const struct page_run *run)
                      report_node_names(agent, run->readers), "state", run_state(run));
 }
 
+/** How the pages of a region come in groups on this machine, and what to do where they bounce. */
+static void groups_set(json_t **json, const struct agent *agent, const struct record *record)
+{
+    const struct frames_bounce *bounce = frames_bounce(agent->frames, record->id);
+    char advice[TEXT_BYTES_MAX] = "";
+
+    if (bounce == NULL) {
+        return;
+    }
+    if (bounce->peak >= FRAMES_BOUNCE_MANY) {
+        snprintf(advice, sizeof(advice),
+                 "create it with a page_size of %u or more, or keep what different nodes write on "
+                 "different %u bytes",
+                 agent->hardware_page, agent->hardware_page);
+    }
+    object_set(json, "groups",
+               json_pack("{s:I s:I s:s}", "page_bytes", (json_int_t)agent->hardware_page,
+                         "scattered_per_s_peak", (json_int_t)bounce->peak, "advice", advice));
+}
+
 json_t *report_region(const struct agent *agent, const struct record *record,
                       const struct runs *runs, nodeset silent)
 {
     json_t *pages = json_array();
+    json_t *region = region_json(agent, record);
 
+    groups_set(&region, agent, record);
     for (uint32_t i = 0; i < runs->count; i++) {
         report_add(&pages, run_json(agent, &runs->list[i]));
     }
-    return json_pack("{s:o s:o s:o}", "region", region_json(agent, record), "pages", pages,
-                     "incomplete", report_node_names(agent, silent));
+    return json_pack("{s:o s:o s:o}", "region", region, "pages", pages, "incomplete",
+                     report_node_names(agent, silent));
 }
 
 static struct dsm_stats stats_read(const struct agent *agent)
 {
     const struct node_counters *core = node_counters(driver_node(agent->driver));
+    const struct frames_counters *frames = frames_counters(agent->frames);
 
     return (struct dsm_stats){
         .faults = core->faults,
@@ -256,7 +279,9 @@ static struct dsm_stats stats_read(const struct agent *agent)
         .resends = core->resends,
         .old_epoch = core->old_epoch,
         .refused = core->refused + agent->refused,
-        .repairs = frames_counters(agent->frames)->repairs,
+        .repairs = frames->repairs,
+        .groups_gathered = frames->groups_gathered,
+        .groups_scattered = frames->groups_scattered,
         .core_bytes = core->core_bytes,
     };
 }

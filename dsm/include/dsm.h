@@ -152,6 +152,8 @@ struct dsm_shm_stat {
     X(old_epoch)          /* messages dropped for an old membership epoch */                       \
     X(refused)            /* messages dropped as illegal from that sender */                       \
     X(repairs)            /* pages found filled behind the agent's back and put right */           \
+    X(groups_gathered)    /* hardware pages put together from a region's smaller ones */           \
+    X(groups_scattered)   /* hardware pages taken apart since another node wants a part */         \
     X(core_bytes)         /* memory of the protocol's own records */
 
 struct dsm_stats {

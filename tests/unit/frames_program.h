@@ -112,6 +112,8 @@ struct program_result program_result(struct program *program, struct agent_side 
 /** Order and result; the touch must raise no signal. */
 uint64_t program_do(struct program *program, struct agent_side *side, uint32_t op, uint64_t offset,
                     uint64_t value);
+/** Stop it, each thread of it. */
+void program_stop(const struct program *program);
 /** Kill it, unless it has ended, and wait for its end. */
 void program_kill(struct program *program);
 /** Has it been killed? Does not wait. */

@@ -178,7 +178,7 @@ static void test_program_without_access_is_not_asked(void **state)
     (void)state;
     side_open_channel(&side, 4);
     program_start_attached(&program, &side, 1, 0, 4);
-    kill(program.pid, SIGSTOP);
+    program_stop(&program);
     fill_word(&side, 0, 0, false, 1);
     frames_protect(side.frames, side.region, 0, 4);
     frames_drop(side.frames, side.region, 0, 4);
