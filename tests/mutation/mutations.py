@@ -75,8 +75,8 @@ MUTATIONS = [
              '        page->owner = transfer->requester + 1u;\n'
              '        page->written', '        page->written'),
     Mutation('upgrade_of_gone_copy', 'H4', 'whoever had a copy once is taken to have it', HOME,
-             '    return nodeset_has(page->readers, transfer->requester) && transfer->have != 0 &&\n'
-             '           transfer->have >= page->written;',
+             '    return nodeset_has(page->readers, transfer->requester) && transfer->have != 0 '
+             '&&\n           transfer->have >= page->written;',
              '    return page->owner != 0 && transfer->have != 0;'),
     Mutation('lose_a_waiter', 'H5', 'a newcomer takes the place of all who wait', HOME_MESSAGE,
              '    for (tail = &page->waiters; *tail != NULL; tail = &(*tail)->next) {\n    }\n',
