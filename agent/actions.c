@@ -322,6 +322,15 @@ static void reply_explain(struct agent *agent, client_id client, const struct ca
     reply->text_bytes = strlen(reply->text);
 }
 
+/** A region's type goes with the answer as its text. */
+static void reply_type(struct agent *agent, struct session_reply *reply)
+{
+    const struct record *record = node_record(driver_node(agent->driver), reply->reply.region);
+
+    snprintf(reply->text, sizeof(reply->text), "%s", record ? record->type : "");
+    reply->text_bytes = strlen(reply->text);
+}
+
 static void handles_follow(struct agent *agent, client_id client, const struct call *call,
                            const struct reply *reply)
 {
@@ -354,6 +363,8 @@ static void act_reply(struct agent *agent, const struct action *action)
     handles_follow(agent, client, call, &reply->reply);
     if (reply->reply.error != 0) {
         reply_explain(agent, client, call, reply);
+    } else if (call->kind == CALL_STAT) {
+        reply_type(agent, reply);
     }
     notes_remove(&agent->notes, client, number);
     if (client == CLIENT_AGENT) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/admin.h"
+#include "agent/machine.h"
 #include "dsm.h"
 
 /**
@@ -150,6 +151,7 @@ static int catalog_open(struct agent *agent, char *text)
 {
     const struct config *config = &agent->config;
     const struct catalog_events events = agent_catalog_events(agent);
+    struct joiner joiner;
     char path[CONFIG_TEXT_BYTES + 16];
     int error;
 
@@ -163,8 +165,11 @@ static int catalog_open(struct agent *agent, char *text)
     if (error < 0) {
         return error;
     }
-    return agent->catalog->ops->join(agent->catalog, agent->name, agent->incarnation,
-                                     peers_own_address(agent->peers));
+    joiner = (struct joiner){.name = agent->name,
+                             .address = peers_own_address(agent->peers),
+                             .incarnation = agent->incarnation,
+                             .machine = machine_kind()};
+    return agent->catalog->ops->join(agent->catalog, &joiner);
 }
 
 /** What to tell people of the address: with port 0 the system has chosen one. */

@@ -31,6 +31,7 @@ static void print_properties(const json_t *region)
     long long size_bytes = ctl_number(region, "size_bytes");
     long long page_size = ctl_number(region, "page_size");
     const json_t *groups = json_object_get(region, "groups");
+    const char *type = json_string_value(json_object_get(region, "type"));
     struct ctl_table *table = ctl_table_new("ll", NULL);
     ctl_size(size_bytes, size, sizeof(size));
     ctl_size(page_size, page, sizeof(page));
@@ -51,6 +52,8 @@ static void print_properties(const json_t *region)
                   ctl_number(region, "uid"), ctl_number(region, "gid"));
     ctl_table_add(table, "home");
     ctl_table_add(table, "%s: %s", ctl_text(region, "home"), homes);
+    ctl_table_add(table, "type");
+    ctl_table_add(table, "%s", type ? type : "none: bytes, which no node converts");
     ctl_table_add(table, "open on");
     ctl_table_add(table, "%s", readers);
     ctl_table_add(table, "writable on");

@@ -69,10 +69,12 @@ static int print_status(const struct ctl_options *options, const json_t *status)
 
 static int print_nodes(const struct ctl_options *options, const json_t *document)
 {
+    char page[64];
     size_t index;
     json_t *node;
     struct ctl_table *table =
-        ctl_table_new("rllllrrr", "NODE|NAME|ADDRESS|STATE|LINK|INCARNATION|EPOCH|HEARD");
+        ctl_table_new("rllllrrrrlr", "NODE|NAME|ADDRESS|STATE|LINK|INCARNATION|EPOCH|HEARD|PAGE|"
+                                     "ORDER|WORD");
     json_array_foreach(json_object_get(document, "nodes"), index, node)
     {
         const json_t *heard = json_object_get(node, "heard_ms_ago");
@@ -89,6 +91,10 @@ static int print_nodes(const struct ctl_options *options, const json_t *document
         } else {
             ctl_table_add(table, "%lld ms ago", json_integer_value(heard));
         }
+        ctl_size(ctl_number(node, "page_bytes"), page, sizeof(page));
+        ctl_table_add(table, "%s", page);
+        ctl_table_add(table, "%s", ctl_text(node, "byte_order"));
+        ctl_table_add(table, "%lld bit", ctl_number(node, "word_bits"));
     }
     return finish(options, table);
 }

@@ -148,14 +148,17 @@ static json_t *node_json(const struct agent *agent, const struct record *record)
 
         heard = json_integer(now_ms > heard_ms ? (json_int_t)(now_ms - heard_ms) : 0);
     }
-    return json_pack("{s:I s:o s:o s:b s:b s:s s:I s:I s:o}", "node", (json_int_t)node, "name",
-                     report_text(record->name), "address", report_text(record->address), "alive",
-                     record->alive, "self", is_self, "link",
+    return json_pack("{s:I s:o s:o s:b s:b s:s s:I s:I s:o s:I s:s s:I}", "node", (json_int_t)node,
+                     "name", report_text(record->name), "address", report_text(record->address),
+                     "alive", record->alive, "self", is_self, "link",
                      is_self ? "self"
                      : peer  ? "up"
                              : "down",
                      "incarnation", (json_int_t)record->id.generation, "epoch",
-                     (json_int_t)record->epoch, "heard_ms_ago", heard);
+                     (json_int_t)record->epoch, "heard_ms_ago", heard, "page_bytes",
+                     (json_int_t)record->machine.page_bytes, "byte_order",
+                     record->machine.big_endian ? "big" : "little", "word_bits",
+                     (json_int_t)record->machine.word_bits);
 }
 
 json_t *report_nodes(const struct agent *agent)
@@ -180,7 +183,7 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
 
     snprintf(mode, sizeof(mode), "%04o", record->mode);
     json = json_pack(
-        "{s:o s:s s:I s:I s:I s:I s:s s:I s:I s:s s:o s:o s:o s:b}", "name",
+        "{s:o s:s s:I s:I s:I s:I s:s s:I s:I s:s s:o s:o s:o s:b s:o}", "name",
         report_text(record->name), "kind", record->kind == RECORD_SEM ? "sem" : "region", "slot",
         (json_int_t)record->id.slot, "generation", (json_int_t)record->id.generation, "size_bytes",
         (json_int_t)record->size_bytes, "page_size", (json_int_t)record->page_size, "mode", mode,
@@ -188,7 +191,8 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
         record->home == DSM_HOME_STRIPED ? "striped" : "creator", "homes",
         report_node_names(agent, record->homes), "readers",
         report_node_names(agent, record->readers), "writers",
-        report_node_names(agent, record->writers), "unlinked", record->unlinked);
+        report_node_names(agent, record->writers), "unlinked", record->unlinked, "type",
+        record->type[0] ? json_string(record->type) : json_null());
     if (record->page_size > 0 && region_resident(agent, record->id, &bytes)) {
         object_set(&json, "resident_pages", json_integer((json_int_t)(bytes / record->page_size)));
     }

@@ -11,7 +11,7 @@
 
 #define RECORD_NAME_BYTES 256   /* with the final NUL */
 #define RECORD_ADDRESS_BYTES 64 /* with the final NUL */
-#define RECORD_TYPE_BYTES 1024  /* with the final NUL */
+#define RECORD_TYPE_BYTES 1024  /* with the final NUL: DSM_TYPE_MAX */
 #define CREDENTIAL_GROUPS_MAX 32
 /** The size of a region at most: whole pages of it can still be told as a file's offset. */
 #define RECORD_SIZE_BYTES_MAX ((uint64_t)INT64_MAX - DSM_PAGE_SIZE_MAX)
@@ -68,6 +68,14 @@ struct credential {
     uint32_t uid, gid;
     uint32_t count_groups;
     uint32_t groups[CREDENTIAL_GROUPS_MAX];
+};
+
+/** Which node asks to be a member. */
+struct joiner {
+    const char *name;    /* the certificate's */
+    const char *address; /* "host:port" where its agent listens */
+    uint32_t incarnation;
+    struct node_kind machine;
 };
 
 enum proposal_kind {

@@ -76,7 +76,8 @@ extern "C" {
     X(DSM_ECONFIG, -22, "bad configuration")                                                       \
     X(DSM_EOVERFLOW, -23, "the value would overflow")                                              \
     X(DSM_ECANCELED, -24, "cancelled")                                                             \
-    X(DSM_ENOTSUP, -25, "not supported here")
+    X(DSM_ENOTSUP, -25, "not supported here")                                                      \
+    X(DSM_ETYPE, -26, "the region has another type")
 
 enum dsm_error {
 #define DSM_ERROR_ENUM(name, value, text) name = value,
@@ -86,6 +87,8 @@ enum dsm_error {
 
 /** Bytes of an object's name at most, its '/' included, the final NUL not. */
 #define DSM_NAME_MAX 255
+/** Bytes of a region's type at most, the final NUL not. */
+#define DSM_TYPE_MAX 1023
 /** Region page sizes: powers of two in this range, bytes. */
 #define DSM_PAGE_SIZE_MIN 4096u
 #define DSM_PAGE_SIZE_MAX (2u << 20)
@@ -113,6 +116,7 @@ enum dsm_home {
 struct dsm_shm_options {
     uint32_t page_size; /* bytes, power of two, 0 means 4096 */
     uint32_t home;      /* enum dsm_home */
+    const char *type;   /* what its bytes are (dsm_type.h), NULL: untyped; borrowed */
 };
 
 /** What dsm_shm_stat() tells. */
@@ -123,6 +127,7 @@ struct dsm_shm_stat {
     uint32_t uid, gid;  /* owner */
     uint32_t home;      /* enum dsm_home */
     uint32_t slot, generation; /* the region's id */
+    char type[DSM_TYPE_MAX + 1]; /* what its bytes are (dsm_type.h), "": untyped */
 };
 
 /**
@@ -229,13 +234,15 @@ int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats);
  * @oflag   O_RDONLY or O_RDWR, with any of O_CREAT, O_EXCL, O_TRUNC (as in shm_open(3)); O_TRUNC
  *          gives the name a new, empty region, programs that have mapped the old one keep it
  * @mode    permission bits of a new region, lessened by the umask
- * @options of a new region, borrowed, or NULL for the defaults; ignored when the region exists
+ * @options of a new region, borrowed, or NULL for the defaults; of a region that exists only the
+ *          type counts: where one is given, the region must have been made with the same
  * @region  returned, release with dsm_shm_close()
  *
- * Errors: DSM_ENAME, DSM_EINVAL  bad name, flags, page size or home policy
+ * Errors: DSM_ENAME, DSM_EINVAL  bad name, flags, page size, home policy or type
  *         DSM_ENOENT  no such region and no O_CREAT
  *         DSM_EEXIST  O_CREAT | O_EXCL and the name is taken
  *         DSM_EACCES  the mode forbids
+ *         DSM_ETYPE   the region has another type than options->type, or none
  *         DSM_ENOTSUP its pages would be smaller than this machine's
  *         DSM_EKEEPER the catalog's keeper cannot be reached; nothing was made
  *         DSM_ETIMEDOUT, DSM_ENOAGENT, DSM_ENOMEM
