@@ -482,4 +482,7 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 #ifdef __cplusplus
 }
 #endif
+
+#include "dsm_io.h"
+
 #endif
