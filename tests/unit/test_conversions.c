@@ -24,7 +24,7 @@ static void make_record(struct record *record, uint32_t slot, const char *type)
     snprintf(record->type, sizeof(record->type), "%s", type);
 }
 
-/* Each page is turned by what lies at its place of the region, and turning twice changes nothing. */
+/* Each page is turned by what lies at its place of the region; turning twice changes nothing. */
 static void test_pages_are_turned_by_their_place(void **state)
 {
     static const char type[] = "u16[2048] u32[]";

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A program over a channel, and groups of pages, while calls of the agent fail: what the agent takes
- * away is gone when it says so, or the program is. */
+/* A program over a channel, and groups of pages, while calls of the agent fail: what the agent
+ * takes away is gone when it says so, or the program is. */
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
