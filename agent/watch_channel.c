@@ -294,6 +294,9 @@ static bool take_report(struct frames_map *map, const struct fault_report *repor
         bool is_sent = report->number - channel->done <= channel->sent - channel->done;
 
         channel->done = is_sent ? report->number : channel->done;
+        if (!is_waiting(channel)) {
+            channel->awaited = channel->done; /* Numbers come round: the two stay close. */
+        }
         return is_sent;
     }
     if ((report->word != FAULT_WORD_READ && !write) || report->offset >= map->end - map->start ||
