@@ -46,6 +46,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "dsm_type.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -87,8 +89,6 @@ enum dsm_error {
 
 /** Bytes of an object's name at most, its '/' included, the final NUL not. */
 #define DSM_NAME_MAX 255
-/** Bytes of a region's type at most, the final NUL not. */
-#define DSM_TYPE_MAX 1023
 /** Region page sizes: powers of two in this range, bytes. */
 #define DSM_PAGE_SIZE_MIN 4096u
 #define DSM_PAGE_SIZE_MAX (2u << 20)
