@@ -191,8 +191,8 @@ static int range_map(struct dsm_region *region, const struct mapping_wish *wish,
     void *address;
 
     if (wish->address != NULL) {
-        address = map_at((uint8_t *)wish->address - mapping->lead_bytes, len, protection, memfd,
-                         offset);
+        address =
+            map_at((uint8_t *)wish->address - mapping->lead_bytes, len, protection, memfd, offset);
     } else {
         address = map_anywhere(region, len, protection, memfd, offset);
     }

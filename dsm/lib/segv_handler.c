@@ -132,12 +132,9 @@ static int install(struct segv *segv)
     if (sigaction(SIGSEGV, NULL, &now) != 0) {
         return DSM_ESYS;
     }
-    /* What is there calls ours, so ours must not call it. */
-    if (segv->is_called_by_program && !is_ours(&now)) {
-        return 0;
+    if (!is_ours(&now)) {
+        segv->before = now; /* Known before ours can run. */
     }
-    segv->before = now; /* Known before ours can run. */
-    segv->is_called_by_program = false;
     action_fill(&ours);
     return sigaction(SIGSEGV, &ours, NULL) != 0 ? DSM_ESYS : 0;
 }
@@ -162,13 +159,9 @@ void segv_handler_remove(struct segv *segv)
     struct sigaction now;
 
     (void)pthread_mutex_lock(&segv->lock);
-    if (--segv->count_handlers == 0 && sigaction(SIGSEGV, NULL, &now) == 0) {
-        if (is_ours(&now)) {
-            (void)sigaction(SIGSEGV, &segv->before, NULL);
-        } else {
-            /* The program has put another one in its place, which may call ours for ever. */
-            segv->is_called_by_program = true;
-        }
+    /* Where the program has put another one in its place, that one stays. */
+    if (--segv->count_handlers == 0 && sigaction(SIGSEGV, NULL, &now) == 0 && is_ours(&now)) {
+        (void)sigaction(SIGSEGV, &segv->before, NULL);
     }
     (void)pthread_mutex_unlock(&segv->lock);
 }

@@ -112,7 +112,7 @@ enum segv_verdict segv_fault(struct segv *segv, uintptr_t address, enum access_h
         return SEGV_FOREIGN;
     }
     page = (address - (uintptr_t)place->watch.start) / segv->page_bytes;
-    report = report_of(&place->watch, atomic_load(&place->watch.access[page]), hint);
+    report = report_of(&place->watch, SEGV_ACCESS(place->watch.access[page]), hint);
     if (report == 0) {
         segv_unuse(place);
         return is_tried_in_vain(segv, address, value) ? SEGV_FOREIGN : SEGV_AGAIN;
@@ -158,7 +158,7 @@ static int place_look(struct segv *segv, uintptr_t address, bool write, bool *se
     } else if (!*served) {
         size_t page = (address - (uintptr_t)place->watch.start) / segv->page_bytes;
 
-        *access = atomic_load(&place->watch.access[page]);
+        *access = SEGV_ACCESS(place->watch.access[page]);
         error = *access == FAULT_ACCESS_LOST ? DSM_EDOWN : 0;
     }
     segv_unuse(place);
