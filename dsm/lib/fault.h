@@ -77,6 +77,8 @@ struct fault_ops {
      * child, which has no range and never called retire().
      */
     void (*stop)(struct fault_map *map, bool in_child);
+    /** The agent knows that a mapping is gone: what was kept for it may go. */
+    void (*settle)(struct fault *fault);
 };
 
 /** The back end of one session. */

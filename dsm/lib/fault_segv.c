@@ -55,6 +55,8 @@ static void list_remove(struct segv_service *service, struct segv_map *map)
     }
     *link = map->next;
     (void)pthread_mutex_unlock(&service->segv->lock);
+    /* It does not go by itself while children of a fork have the channel, too. */
+    (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, map->channel, NULL);
     map_free(map);
 }
 
@@ -129,7 +131,7 @@ static bool turn(struct segv_service *service)
 
         if (map == NULL) {
             go_on = false;
-        } else if (!orders_take(service, map)) {
+        } else if ((!map->is_retired || map->is_gone) && !orders_take(service, map)) {
             on_hang_up(service, map);
         }
     }
@@ -354,23 +356,19 @@ static void segv_retire(struct fault_map *fault_map)
         return;
     }
     (void)pthread_mutex_lock(&map->service->lock);
-    (void)epoll_ctl(map->service->epoll, EPOLL_CTL_DEL, map->channel, NULL);
+    map->is_retired = true;
     (void)pthread_mutex_unlock(&map->service->lock);
     segv_remove(map->service->segv, map->place);
     fault_map->place = NULL;
 }
 
-/* The agent may be waiting for answers all the time: it gets them again. */
+/* The agent may be waiting for answers all the time: it gets them from now on. */
 static void segv_wake_all(const struct fault_map *fault_map, void *address, size_t len_bytes)
 {
     struct segv_map *map = fault_map->segv;
-    struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = map}};
 
     (void)pthread_mutex_lock(&map->service->lock);
     map->is_gone = true;
-    if (!map->hung_up) {
-        (void)epoll_ctl(map->service->epoll, EPOLL_CTL_ADD, map->channel, &event);
-    }
     (void)pthread_mutex_unlock(&map->service->lock);
     segv_wake(map->service->segv, (uintptr_t)address, len_bytes);
 }
@@ -403,6 +401,12 @@ static void segv_stop(struct fault_map *fault_map, bool in_child)
     (void)pthread_mutex_unlock(&service->lock);
 }
 
+/* The agent has closed its end, so this finds it closed. */
+static void segv_settle(struct fault *fault)
+{
+    (void)turn(fault->service);
+}
+
 const struct fault_ops fault_segv_ops = {
     .backend = SESSION_SIGSEGV,
     .closed = true,
@@ -413,4 +417,5 @@ const struct fault_ops fault_segv_ops = {
     .retire = segv_retire,
     .wake = segv_wake_all,
     .stop = segv_stop,
+    .settle = segv_settle,
 };

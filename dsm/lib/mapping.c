@@ -308,6 +308,7 @@ void mapping_tell_gone(struct dsm *dsm, const char *name, map_id map)
         /* A failure means that the agent is gone or forgets it with the session; there is nothing
          * left here that could be given back once more. */
         (void)session_release(dsm, &deed, &call);
+        dsm->fault.ops->settle(&dsm->fault);
     }
 }
 

@@ -18,11 +18,12 @@ struct segv_map {
     _Atomic uint8_t *access; /* of each page, as in segv.h */
     size_t count_pages;
     /* The rest is under the service's lock. */
-    bool owes_done; /* the channel was full */
-    uint32_t done;  /* the number of the last order that was carried out */
-    bool is_gone;   /* the range is unmapped or fenced: orders are answered, nothing is done */
-    bool is_orphan; /* the library has forgotten it; it goes when the agent closes its end */
-    bool hung_up;   /* the agent has closed its end */
+    bool owes_done;  /* the channel was full */
+    uint32_t done;   /* the number of the last order that was carried out */
+    bool is_retired; /* the range is about to be unmapped or fenced: orders wait */
+    bool is_gone;    /* the range is unmapped or fenced: orders are answered, nothing is done */
+    bool is_orphan;  /* the library has forgotten it; it goes when the agent closes its end */
+    bool hung_up;    /* the agent has closed its end */
 };
 
 /**

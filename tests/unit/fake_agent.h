@@ -66,8 +66,8 @@ void fake_hold_locks(struct fake_agent *fake);
 /** Send what is held back, now, the last first. */
 void fake_release(struct fake_agent *fake);
 /**
- * Take pages (of fake_unit()) away from every program, as another node's write does; not `all`: only
- * the right to write. Their bytes are kept, and given again.
+ * Take pages (of fake_unit()) away from every program, as another node's write does; not `all`:
+ * only the right to write. Their bytes are kept, and given again.
  */
 void fake_take(struct fake_agent *fake, uint64_t page, uint64_t count, bool all);
 /** Send every program a packet that is no reply. */
