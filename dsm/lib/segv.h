@@ -29,7 +29,7 @@
 #define SEGV_PLACES_PER_CHUNK 64u
 #define SEGV_RETRIES 64u
 /** Of a page's byte: what it may be touched for now, and what the agent last allowed. */
-#define SEGV_ACCESS(byte) ((uint8_t)((byte) & 0x0f))
+#define SEGV_ACCESS(byte) ((uint8_t)((byte)&0x0f))
 #define SEGV_ALLOWED(byte) ((uint8_t)((byte) >> 4))
 
 /** What to put into the table. */
@@ -95,6 +95,7 @@ void segv_wake(struct segv *segv, uintptr_t address, size_t len_bytes);
 enum segv_verdict {
     SEGV_FOREIGN, /* not ours, or a true violation of the mapping's protection */
     SEGV_AGAIN,   /* the thread is to try again */
+    SEGV_LOST,    /* the page is lost, and the range is not SIGBUS by itself */
 };
 
 /**
@@ -115,5 +116,10 @@ enum segv_verdict segv_fault(struct segv *segv, uintptr_t address, enum access_h
  *         DSM_EINVAL no place has this address
  */
 int segv_await(struct segv *segv, uintptr_t address, bool write);
+/**
+ * Copy to or from places, byte by byte: where long moves are emulated, those that fault in their
+ * middle may begin again at a wrong place (qemu-user's MVC of s390x).
+ */
+void segv_copy(void *to, const void *from, size_t len_bytes);
 
 #endif

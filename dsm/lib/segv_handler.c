@@ -23,12 +23,18 @@
 static enum segv_verdict judge(const siginfo_t *info, const void *context, const sigset_t *mask)
 {
     struct segv *segv = segv_find();
+    enum segv_verdict verdict;
 
     /* Others are no touches of memory (kill(2)), or not for want of access (protection keys). */
     if (segv == NULL || (info->si_code != SEGV_MAPERR && info->si_code != SEGV_ACCERR)) {
         return SEGV_FOREIGN;
     }
-    return segv_fault(segv, (uintptr_t)info->si_addr, access_hint(context), mask);
+    verdict = segv_fault(segv, (uintptr_t)info->si_addr, access_hint(context), mask);
+    if (verdict == SEGV_LOST) {
+        /* It comes when the handler returns. */
+        (void)raise(SIGBUS);
+    }
+    return verdict;
 }
 
 int dsm_on_sigsegv(const void *info, void *context)
@@ -42,7 +48,7 @@ int dsm_on_sigsegv(const void *info, void *context)
     verdict = judge(info, context, &before);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved;
-    return verdict == SEGV_AGAIN;
+    return verdict != SEGV_FOREIGN;
 }
 
 /*

@@ -169,7 +169,7 @@ static int copy_page(struct copy *copy, uint8_t *at, size_t *len_bytes)
     }
     error = caller_check(copy, dsm);
     if (error == 0) {
-        memcpy(to, from, *len_bytes);
+        segv_copy(to, from, *len_bytes);
     }
     return error;
 }
