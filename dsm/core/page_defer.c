@@ -46,14 +46,14 @@ static bool must_wait(const struct pages *pages, const struct message *message)
     return waits;
 }
 
+/* The same message of the same transfer, which has come before; NULL: it has not. */
 static struct deferred *find_deferred(const struct pages *pages, const struct message *message)
 {
     for (struct list *place = pages->deferred.next; place != &pages->deferred;
          place = place->next) {
         struct deferred *deferred = list_object(place, struct deferred, place);
 
-        if (deferred->message.kind == message->kind && deferred->message.from == message->from &&
-            deferred->message.version == message->version &&
+        if (deferred->message.version == message->version &&
             deferred->message.page == message->page &&
             region_id_equal(deferred->message.region, message->region)) {
             return deferred;
