@@ -35,8 +35,7 @@ static bool must_wait(const struct pages *pages, const struct message *message)
         if (!region_id_equal(assembly->region->record.id, message->region)) {
             continue;
         }
-        if (end > lacks && lacks < group.page + group.count &&
-            message->page < group.page + group.count) {
+        if (end > lacks && message->page < group.page + group.count) {
             return false;
         }
         if (message->page < lacks && end > group.page && (!reads || assembly_writes(assembly))) {
