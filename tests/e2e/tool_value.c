@@ -84,23 +84,6 @@ static int on_load(struct tool *tool, const struct words *words)
     return 0;
 }
 
-/* open-typed SLOT NAME FLAGS MODE PAGE_SIZE HOME TYPE: the type's spaces are written as commas */
-static int on_open_typed(struct tool *tool, const struct words *words)
-{
-    char type[DSM_TYPE_MAX + 2];
-    struct dsm_shm_options options = {.page_size = (uint32_t)word_number(words, 5),
-                                      .home = (uint32_t)word_number(words, 6),
-                                      .type = type};
-
-    snprintf(type, sizeof(type), "%s", word_text(words, 7));
-    for (char *comma = strchr(type, ','); comma != NULL; comma = strchr(comma, ',')) {
-        *comma = ' ';
-    }
-    return dsm_shm_open(tool->dsm, word_text(words, 2), word_flags(words, 3),
-                        (mode_t)word_number(words, 4), &options,
-                        &tool->regions[word_slot(words, 1)]);
-}
-
 /* type SLOT: a region's type, as its catalog tells it */
 static int on_type(struct tool *tool, const struct words *words)
 {
@@ -114,6 +97,8 @@ static int on_type(struct tool *tool, const struct words *words)
 }
 
 const struct command value_commands[] = {
-    {"store", on_store}, {"load", on_load}, {"open-typed", on_open_typed},
-    {"type", on_type},   {NULL, NULL},
+    {"store", on_store},
+    {"load", on_load},
+    {"type", on_type},
+    {NULL, NULL},
 };
