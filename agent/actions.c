@@ -39,7 +39,7 @@ static bool payload_turn(struct agent *agent, const struct message *message, uin
     bool is_big = (message->flags & FLAG_BIG_ENDIAN) != 0;
     const struct record *record;
 
-    if (is_big == AGENT_IS_BIG_ENDIAN || payload_bytes == 0) {
+    if (is_big == agent->machine.big_endian || payload_bytes == 0) {
         return true;
     }
     record = node_record(driver_node(agent->driver), message->region);

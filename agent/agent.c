@@ -168,7 +168,7 @@ static int catalog_open(struct agent *agent, char *text)
     joiner = (struct joiner){.name = agent->name,
                              .address = peers_own_address(agent->peers),
                              .incarnation = agent->incarnation,
-                             .machine = machine_kind()};
+                             .machine = agent->machine};
     return agent->catalog->ops->join(agent->catalog, &joiner);
 }
 
@@ -205,10 +205,11 @@ static int parts_open(struct agent *agent, char *text)
     int error = incarnation_draw(&agent->incarnation);
 
     if (error < 0 || (error = identity_load(agent, text)) < 0 ||
-        (error = frames_new(&agent->loop, agent->hardware_page, &frames_events, &agent->frames)) <
-            0 ||
+        (error = frames_new(&agent->loop, agent->machine.page_bytes, &frames_events,
+                            &agent->frames)) < 0 ||
         (error = notes_init(&agent->notes)) < 0 ||
-        (error = conversions_init(&agent->conversions)) < 0 || (error = admin_new(agent, &agent->admin)) < 0) {
+        (error = conversions_init(&agent->conversions)) < 0 ||
+        (error = admin_new(agent, &agent->admin)) < 0) {
         return error;
     }
     error = peers_new(&agent->loop, &agent->config, agent->tls, agent->incarnation, &peers_events,
@@ -234,7 +235,7 @@ int agent_new(const struct config *config, struct agent **result, char *text)
     }
     agent->config = *config;
     agent->node = NODE_NONE;
-    agent->hardware_page = (uint32_t)sysconf(_SC_PAGESIZE);
+    agent->machine = machine_kind();
     agent->started_ms = uv_hrtime() / 1000000;
     agent->budget_bytes = config_budget_bytes(config);
     uv_signal_init(&agent->loop, &agent->on_terminate);

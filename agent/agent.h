@@ -38,9 +38,6 @@
 /** The client that stands for the agent itself in calls of its own; no program gets this number. */
 #define CLIENT_AGENT UINT32_MAX
 
-/** Of this machine; the core is told, and tells the others. */
-#define AGENT_IS_BIG_ENDIAN (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__)
-
 struct admin;
 
 struct agent {
@@ -62,7 +59,7 @@ struct agent {
     char listen[RECORD_ADDRESS_BYTES]; /* where it listens, with the port that it was given */
     uint32_t node;                     /* its number, NODE_NONE before it has one */
     uint32_t incarnation;
-    uint32_t hardware_page; /* of this machine, bytes */
+    struct node_kind machine; /* that this is */
     uint64_t budget_bytes;
     uint64_t started_ms;
     uint64_t own_number; /* of the last call of CLIENT_AGENT */

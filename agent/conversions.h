@@ -28,8 +28,8 @@ void conversions_close(struct conversions *conversions);
 int conversions_turn(struct conversions *conversions, const struct record *record, uint64_t offset,
                      uint8_t *bytes, uint64_t len_bytes);
 /**
- * May an atomic operation change the 8 bytes at an offset of the region? In a typed one they must be
- * a u64 or i64, in an untyped one they may.
+ * May an atomic operation change the 8 bytes at an offset of the region? In a typed one they must
+ * be a u64 or i64, in an untyped one they may.
  *
  * @text on DSM_EINVAL: what is there instead; text_bytes bytes
  *

@@ -30,8 +30,8 @@ static void print_properties(const json_t *region)
     char writers[TEXT_BYTES];
     long long size_bytes = ctl_number(region, "size_bytes");
     long long page_size = ctl_number(region, "page_size");
-    const char *type = json_string_value(json_object_get(region, "type"));
     const json_t *groups = json_object_get(region, "groups");
+    const char *type = json_string_value(json_object_get(region, "type"));
     struct ctl_table *table = ctl_table_new("ll", NULL);
     ctl_size(size_bytes, size, sizeof(size));
     ctl_size(page_size, page, sizeof(page));

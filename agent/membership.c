@@ -133,8 +133,8 @@ static void on_joined(void *context, uint32_t node)
         .self = node,
         .budget_bytes = agent->budget_bytes,
         .region_bytes_max = agent->config.region_max,
-        .page_bytes = agent->hardware_page,
-        .big_endian = AGENT_IS_BIG_ENDIAN,
+        .page_bytes = agent->machine.page_bytes,
+        .big_endian = agent->machine.big_endian,
         .read_ahead_pages = (uint32_t)agent->config.read_ahead_pages,
     };
     int error;

@@ -21,8 +21,8 @@ struct peer;
 struct peers_events {
     void *context;
     /**
-     * A protocol message from member `from`; payload as it arrived, and may be changed. All borrowed
-     * until return.
+     * A protocol message from member `from`; payload as it arrived, and may be changed. All
+     * borrowed until return.
      */
     void (*on_message)(void *context, const struct message *message, uint8_t *payload,
                        size_t payload_bytes);

@@ -236,10 +236,10 @@ static void groups_set(json_t **json, const struct agent *agent, const struct re
         snprintf(advice, sizeof(advice),
                  "create it with a page_size of %u or more, or keep what different nodes write on "
                  "different %u bytes",
-                 agent->hardware_page, agent->hardware_page);
+                 agent->machine.page_bytes, agent->machine.page_bytes);
     }
     object_set(json, "groups",
-               json_pack("{s:I s:I s:s}", "page_bytes", (json_int_t)agent->hardware_page,
+               json_pack("{s:I s:I s:s}", "page_bytes", (json_int_t)agent->machine.page_bytes,
                          "scattered_per_s_peak", (json_int_t)bounce->peak, "advice", advice));
 }
 

@@ -60,7 +60,7 @@ static const uint32_t kinds[] = {SESSION_SIGSEGV, SESSION_USERFAULTFD};
 
 static bool is_kind_here(uint32_t kind)
 {
-    return kind == SESSION_SIGSEGV || access("/dev/userfaultfd", R_OK | W_OK) == 0;
+    return kind == SESSION_SIGSEGV || has_userfaultfd();
 }
 
 /* No program sees a page that lies aside; gathered, all are there, with the right to write. */

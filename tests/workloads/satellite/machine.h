@@ -21,9 +21,9 @@ struct machine {
     uint32_t is_big_endian;
     uint32_t reserved;
 };
-#define MACHINE_TYPE                                                                               \
-    "struct { u8[32] node; u8[16] architecture; u32 page_bytes; u32 word_bits; "                   \
-    "u32 is_big_endian; u32 reserved; }"
+#define MACHINE_LIST                                                                               \
+    (u8, node, 32), (u8, architecture, 16), (u32, page_bytes), (u32, word_bits),                   \
+        (u32, is_big_endian), (u32, reserved)
 
 /** Describe this machine. */
 static inline void machine_describe(struct dsm *dsm, struct machine *machine)

@@ -21,6 +21,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dsm_type.h"
 #include "machine.h"
 
 /* Numbers, the same on every machine; on a little-endian one they read SATLRAM1 and SRESLTS1. */
@@ -88,16 +89,18 @@ struct raster {
     struct raster_band bands[RASTER_BANDS_MAX];
 };
 
-/** The types of the two structs, and of a raster's region whose pixels are u8, u16 or f32. */
-#define RASTER_BAND_TYPE                                                                           \
-    "struct { u32 role; u32 number; u64 offset; f64 reflectance_gain; f64 reflectance_bias; "      \
-    "f64 radiance_gain; f64 radiance_bias; f64 k1; f64 k2; }"
-#define RASTER_HEAD_TYPE                                                                           \
-    "struct { u64 magic; u32 version; u32 type; u32 width; u32 height; "                           \
-    "u32 count_bands; u32 pixel_bytes; u64 total_bytes; f64[6] geotransform; u8[64] "              \
-    "title; " RASTER_BAND_TYPE "[16] bands; }"
-#define RASTER_TYPE(pixel) RASTER_HEAD_TYPE " pad 2920 " pixel "[]"
+/* Where the members lie; both for the text of the type and to check the struct. */
+#define RASTER_BAND_LIST                                                                           \
+    (u32, role), (u32, number), (u64, offset), (f64, reflectance_gain), (f64, reflectance_bias),   \
+        (f64, radiance_gain), (f64, radiance_bias), (f64, k1), (f64, k2)
+#define RASTER_LIST                                                                                \
+    (u64, magic), (u32, version), (u32, type), (u32, width), (u32, height), (u32, count_bands),    \
+        (u32, pixel_bytes), (u64, total_bytes), (f64, geotransform, 6), (u8, title, 64),           \
+        (structs, bands, 16, RASTER_BAND_LIST)
+DSM_TYPE_CHECK(struct raster, RASTER_LIST);
 
+/** The type of a raster's region whose pixels are u8, u16 or f32. */
+#define RASTER_TYPE(pixel) DSM_TYPE_TEXT(RASTER_LIST) " pad 2920 " pixel "[]"
 _Static_assert(sizeof(struct raster) + 2920 == RASTER_ALIGN, "the first band begins after the pad");
 
 /**
@@ -140,9 +143,9 @@ _Static_assert(sizeof(struct raster) + 2920 == RASTER_ALIGN, "the first band beg
 #define RESULTS_COUNT_MEMBER(name, text) uint64_t name;
 #define RESULTS_REAL_MEMBER(name, text) double name;
 
-/* The same lists as fields of a type. */
-#define RESULTS_COUNT_FIELD(name, text) "u64 " #name "; "
-#define RESULTS_REAL_FIELD(name, text) "f64 " #name "; "
+/* The same as members of a type. */
+#define RESULTS_COUNT_FIELD(name, text) , (u64, name)
+#define RESULTS_REAL_FIELD(name, text) , (f64, name)
 
 struct weather_results {
     struct machine machine; /* where it was computed */
@@ -151,10 +154,10 @@ struct weather_results {
     RESULTS_WEATHER(RESULTS_COUNT_MEMBER, RESULTS_REAL_MEMBER)
     RESULTS_THERMAL(RESULTS_COUNT_MEMBER, RESULTS_REAL_MEMBER)
 };
-#define RESULTS_WEATHER_TYPE                                                                       \
-    "struct { " MACHINE_TYPE " machine; u64 is_done; u64 has_thermal; " RESULTS_WEATHER(           \
-        RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD)                                                   \
-        RESULTS_THERMAL(RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD) "}"
+#define RESULTS_WEATHER_LIST                                                                       \
+    (struct, machine, MACHINE_LIST), (u64, is_done),                                               \
+        (u64, has_thermal)RESULTS_WEATHER(RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD)                 \
+            RESULTS_THERMAL(RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD)
 
 struct crop_results {
     struct machine machine;
@@ -163,18 +166,19 @@ struct crop_results {
     uint64_t histogram[RESULTS_HISTOGRAM_BINS];
     double grid[RESULTS_GRID * RESULTS_GRID];
 };
-#define RESULTS_CROP_TYPE                                                                          \
-    "struct { " MACHINE_TYPE " machine; u64 is_done; " RESULTS_CROP(                               \
-        RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD) "u64[20] histogram; f64[16] grid; }"
+#define RESULTS_CROP_LIST                                                                          \
+    (struct, machine, MACHINE_LIST),                                                               \
+        (u64, is_done)RESULTS_CROP(RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD), (u64, histogram, 20), \
+        (f64, grid, 16)
 
 struct pollution_results {
     struct machine machine;
     uint64_t is_done;
     RESULTS_POLLUTION(RESULTS_COUNT_MEMBER, RESULTS_REAL_MEMBER)
 };
-#define RESULTS_POLLUTION_TYPE                                                                     \
-    "struct { " MACHINE_TYPE                                                                       \
-    " machine; u64 is_done; " RESULTS_POLLUTION(RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD) "}"
+#define RESULTS_POLLUTION_LIST                                                                     \
+    (struct, machine, MACHINE_LIST),                                                               \
+        (u64, is_done)RESULTS_POLLUTION(RESULTS_COUNT_FIELD, RESULTS_REAL_FIELD)
 
 /** Made by the writer of the photograph. A program writes its own place, and adds itself to the
  * count. */
@@ -187,9 +191,14 @@ struct results {
     struct crop_results crop;
     struct pollution_results pollution;
 };
-#define RESULTS_TYPE                                                                               \
-    "struct { u64 magic; u32 version; u32 reserved; u64 count_programs; " RESULTS_WEATHER_TYPE     \
-    " weather; " RESULTS_CROP_TYPE " crop; " RESULTS_POLLUTION_TYPE " pollution; }"
+#define RESULTS_LIST                                                                               \
+    (u64, magic), (u32, version), (u32, reserved), (u64, count_programs),                          \
+        (struct, weather, RESULTS_WEATHER_LIST), (struct, crop, RESULTS_CROP_LIST),                \
+        (struct, pollution, RESULTS_POLLUTION_LIST)
+DSM_TYPE_CHECK(struct results, RESULTS_LIST);
+
+/** The type of the results' region. */
+#define RESULTS_TYPE DSM_TYPE_TEXT(RESULTS_LIST)
 
 /** Offsets in the results region that name the lock on it, and the barrier at the end of a round.
  */
