@@ -73,31 +73,14 @@ struct page_span pages_group(const struct pages *pages, const struct region *reg
 
 /* --- shown or aside --- */
 
-static const struct page *find_page(const struct pages *pages, const struct region *region,
-                                    uint64_t number)
+/* The page's record; one that was never made is that of an absent page. */
+static const struct page *page_at(const struct pages *pages, const struct region *region,
+                                  uint64_t number)
 {
-    return directory_find(&pages->directory, region->record.id.slot, number);
-}
+    static const struct page none;
+    const struct page *page = directory_find(&pages->directory, region->record.id.slot, number);
 
-static uint32_t state_of(const struct pages *pages, const struct region *region, uint64_t number)
-{
-    const struct page *page = find_page(pages, region, number);
-
-    return page != NULL ? page->state : PAGE_ABSENT;
-}
-
-static bool has_request(const struct pages *pages, const struct region *region, uint64_t number)
-{
-    const struct page *page = find_page(pages, region, number);
-
-    return page != NULL && page->request != NULL;
-}
-
-static bool is_shown(const struct pages *pages, const struct region *region, uint64_t first)
-{
-    const struct page *page = find_page(pages, region, first);
-
-    return page != NULL && page->shown;
+    return page != NULL ? page : &none;
 }
 
 /* The first page from `page` on, before `end`, that a thread lacks; `end` for none. */
@@ -105,7 +88,7 @@ static uint64_t first_lacking(const struct pages *pages, const struct region *re
                               uint64_t end, bool write)
 {
     while (page < end) {
-        uint32_t state = state_of(pages, region, page);
+        uint32_t state = page_at(pages, region, page)->state;
 
         if (state != PAGE_WRITE && (write || state != PAGE_READ)) {
             break;
@@ -132,7 +115,7 @@ static void gather(struct pages *pages, const struct region *region, struct page
 
 static void scatter(struct pages *pages, const struct region *region, struct page_span group)
 {
-    if (is_shown(pages, region, group.page)) {
+    if (page_at(pages, region, group.page)->shown) {
         context_act_range(pages->context, ACTION_SCATTER, region->record.id, group.page,
                           (uint32_t)group.count);
         page_get(pages, region, group.page)->shown = 0;
@@ -168,7 +151,7 @@ void groups_gather(struct pages *pages, const struct region *region, uint64_t pa
         struct page_span group = pages_group(pages, region, page);
         uint64_t group_end = group.page + group.count;
 
-        if (!is_shown(pages, region, group.page) && !group_is_wanted(pages, region, page) &&
+        if (!page_at(pages, region, group.page)->shown && !group_is_wanted(pages, region, page) &&
             first_lacking(pages, region, group.page, group_end, false) == group_end) {
             gather(pages, region, group, map, false);
         }
@@ -194,7 +177,7 @@ void pages_protect(struct pages *pages, const struct region *region, uint64_t pa
     bool reach = size == 1;
 
     for (uint64_t at = run.page; !reach && at < run.page + run.count; at += size) {
-        reach = is_shown(pages, region, at);
+        reach = page_at(pages, region, at)->shown;
     }
     if (reach) {
         context_act_range(pages->context, ACTION_PROTECT, region->record.id, run.page,
@@ -310,21 +293,26 @@ void groups_map_gone(struct pages *pages, map_id map)
 
 /* --- asking --- */
 
+/* Can one request ask for this page after one that is like `first` (P4)? */
+static bool is_alike(const struct page *first, const struct page *page)
+{
+    return page->request == NULL && page->state == first->state &&
+           (page->state == PAGE_ABSENT || page->version == first->version);
+}
+
 /*
  * Pages from `page` on, before `end`, that one request may ask for: all absent, or all read and of
- * one version, so that the home can tell that every copy is current (P4).
+ * one version, so that the home can tell that every copy is current.
  */
 static uint32_t count_alike(const struct pages *pages, const struct region *region, uint64_t page,
                             uint64_t end)
 {
-    uint32_t state = state_of(pages, region, page), count = 1, most = region_range_max(region);
+    const struct page *first = page_at(pages, region, page);
+    uint32_t count = 1, most = region_range_max(region);
 
     most = end - page < most ? (uint32_t)(end - page) : most;
     most = region_same_home(region, page, most);
-    while (count < most && !has_request(pages, region, page + count) &&
-           state_of(pages, region, page + count) == state &&
-           (state == PAGE_ABSENT || find_page(pages, region, page + count)->version ==
-                                        find_page(pages, region, page)->version)) {
+    while (count < most && is_alike(first, page_at(pages, region, page + count))) {
         count++;
     }
     return count;
@@ -339,15 +327,15 @@ static bool ask(struct pages *pages, const struct waiter *waiter, struct page_sp
     uint32_t asked = 0;
 
     while ((page = first_lacking(pages, region, page, end, waiter->write)) < end) {
-        bool is_absent = state_of(pages, region, page) == PAGE_ABSENT;
+        const struct page *first = page_at(pages, region, page);
         uint32_t count = 1;
 
-        if (!has_request(pages, region, page)) {
+        if (first->request == NULL) {
             if (asked++ == GROUP_ASKS) {
                 return false;
             }
-            count =
-                count_alike(pages, region, page, is_absent && ahead_end > end ? ahead_end : end);
+            count = count_alike(pages, region, page,
+                                first->state == PAGE_ABSENT && ahead_end > end ? ahead_end : end);
             if (request_open(pages, region, page, count,
                              waiter->write ? REQUEST_WRITE : REQUEST_READ) == NULL) {
                 return true;
@@ -375,8 +363,9 @@ static void lose_pages(struct pages *pages, struct region *region, struct page_s
 {
     for (uint64_t page = group.page; page < group.page + group.count; page++) {
         uint32_t home = region_home(region, page);
+        const struct page *record = page_at(pages, region, page);
 
-        if (state_of(pages, region, page) == PAGE_ABSENT && !has_request(pages, region, page) &&
+        if (record->state == PAGE_ABSENT && record->request == NULL &&
             region_home_is_lost(pages->context, region, home)) {
             page_lose(pages, region, page, home);
             return; /* one is enough (G4) */
@@ -390,7 +379,7 @@ static bool settle(struct pages *pages, const struct waiter *waiter, struct page
     uint64_t end = group.page + group.count;
 
     for (uint64_t page = group.page; page < end; page++) {
-        if (state_of(pages, region, page) == PAGE_LOST) {
+        if (page_at(pages, region, page)->state == PAGE_LOST) {
             page_poison(pages, region, page, 1, region_home(region, page), DSM_EDOWN); /* G4 */
             return true;
         }
@@ -398,7 +387,7 @@ static bool settle(struct pages *pages, const struct waiter *waiter, struct page
     if (first_lacking(pages, region, group.page, end, waiter->write) < end) {
         return false;
     }
-    if (is_shown(pages, region, group.page)) {
+    if (page_at(pages, region, group.page)->shown) {
         context_act_range(pages->context, waiter->write ? ACTION_ALLOW : ACTION_WAKE,
                           region->record.id, group.page, (uint32_t)group.count)
             ->map = waiter->map;
@@ -413,7 +402,7 @@ void group_attend(struct pages *pages, struct waiter *waiter)
     struct region *region = waiter->region;
     struct page_span group = pages_group(pages, region, waiter->page);
     struct assembly *assembly;
-    const struct page *lacking;
+    uint64_t lacking;
     bool is_new;
 
     waiter->page = group.page;
@@ -431,8 +420,6 @@ void group_attend(struct pages *pages, struct waiter *waiter)
         list_add_tail(&pages->retry, &waiter->place);
         return;
     }
-    lacking = find_page(
-        pages, region,
-        first_lacking(pages, region, group.page, group.page + group.count, waiter->write));
-    waiter_hang(pages, waiter, lacking != NULL ? lacking->request : NULL); /* G3 */
+    lacking = first_lacking(pages, region, group.page, group.page + group.count, waiter->write);
+    waiter_hang(pages, waiter, page_at(pages, region, lacking)->request); /* G3 */
 }

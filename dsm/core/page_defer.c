@@ -35,8 +35,7 @@ static bool must_wait(const struct pages *pages, const struct message *message)
         if (!region_id_equal(assembly->region->record.id, message->region)) {
             continue;
         }
-        if (end > lacks && lacks < group.page + group.count &&
-            message->page < group.page + group.count) {
+        if (end > lacks && message->page < group.page + group.count) {
             return false;
         }
         if (message->page < lacks && end > group.page && (!reads || assembly_writes(assembly))) {
@@ -46,14 +45,14 @@ static bool must_wait(const struct pages *pages, const struct message *message)
     return waits;
 }
 
+/* The same message of the same transfer, which has come before; NULL: it has not. */
 static struct deferred *find_deferred(const struct pages *pages, const struct message *message)
 {
     for (struct list *place = pages->deferred.next; place != &pages->deferred;
          place = place->next) {
         struct deferred *deferred = list_object(place, struct deferred, place);
 
-        if (deferred->message.kind == message->kind && deferred->message.from == message->from &&
-            deferred->message.version == message->version &&
+        if (deferred->message.version == message->version &&
             deferred->message.page == message->page &&
             region_id_equal(deferred->message.region, message->region)) {
             return deferred;

@@ -398,6 +398,40 @@ static void test_group_whose_home_has_died_is_lost(void **state)
     assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
 }
 
+/* Who gets the bytes has to know in which order they are. */
+static void test_bytes_tell_the_order_of_their_sender(void **state)
+{
+    struct node_config config = {.page_bytes = 65536, .big_endian = true};
+    struct solo_page *p = solo_page_new(&config);
+    struct message forward;
+
+    (void)state;
+    have_group(p, 0, true, 3);
+    forward = solo_page_message(p, MESSAGE_FORWARD, 0, 4, 1, 9);
+    forward.requester = 2;
+    solo_page_say(p, &forward);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_DATA, 0)->flags, FLAG_BIG_ENDIAN);
+    assert_int_equal(solo_action(p->solo, ACTION_PROTECT, 0)->count, 16); /* one hardware page */
+    solo_page_free(p);
+}
+
+/* A group may be of more pages than one request. */
+static void test_group_longer_than_a_request_is_asked_for_in_pieces(void **state)
+{
+    struct node_config config = {.page_bytes = 2u << 20};
+    struct solo_page *p = solo_page_new(&config);
+
+    (void)state;
+    solo_fault(p->solo, p->map, 5, true);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_WRITE, 0)->count, 256);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_WRITE, 1)->page, 256);
+    grant(p, 0, MESSAGE_WRITE, 256, FLAG_ZERO, 3);
+    assert_null(solo_action(p->solo, ACTION_GATHER, 0));
+    grant(p, 1, MESSAGE_WRITE, 256, FLAG_ZERO, 4);
+    assert_int_equal(solo_action(p->solo, ACTION_GATHER, 0)->count, 512);
+    solo_page_free(p);
+}
+
 #define FIXTURE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -417,6 +451,8 @@ int main(void)
         FIXTURE(test_refused_group_is_asked_for_anew),
         FIXTURE(test_page_that_is_lost_poisons_its_group_and_no_other),
         FIXTURE(test_group_whose_home_has_died_is_lost),
+        cmocka_unit_test(test_bytes_tell_the_order_of_their_sender),
+        cmocka_unit_test(test_group_longer_than_a_request_is_asked_for_in_pieces),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
