@@ -11,8 +11,8 @@ PACKAGES_BUILD=(
 PACKAGES_PROGRAMS=(libcmocka-dev libgdal-dev libpng-dev)
 # Besides: what the quick start runs.
 PACKAGES_QUICKSTART=(iproute2 procps util-linux python3-gdal python3-numpy ca-certificates)
-# Besides: what the tests run.
-PACKAGES_TEST=(clang-14 libclang-rt-14-dev llvm-14 openssl binutils gcovr spin)
+# Besides: what the tests run. With libtirpc-dev, dsm-bench convert is compared with XDR.
+PACKAGES_TEST=(libtirpc-dev clang-14 libclang-rt-14-dev llvm-14 openssl binutils gcovr spin)
 
 # The names among the given ones that are not installed.
 packages_missing() {
