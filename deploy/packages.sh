@@ -13,6 +13,15 @@ PACKAGES_PROGRAMS=(libcmocka-dev libgdal-dev libpng-dev)
 PACKAGES_QUICKSTART=(iproute2 procps util-linux python3-gdal python3-numpy ca-certificates)
 # Besides: what the tests run. With libtirpc-dev, dsm-bench convert is compared with XDR.
 PACKAGES_TEST=(libtirpc-dev clang-14 libclang-rt-14-dev llvm-14 openssl binutils gcovr spin)
+# Besides: to build for machines unlike this one, and to run what was built.
+PACKAGES_FOREIGN=(
+    qemu-user-static gcc-s390x-linux-gnu gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf
+)
+# Of the other machine's architecture, unpacked by sysroot.sh: what its programs are linked with.
+PACKAGES_SYSROOT=(
+    libc6-dev libgcc-12-dev libuv1-dev libmsgpack-dev libssl-dev libsqlite3-dev libjansson-dev
+    libinih-dev libsystemd-dev libcmocka-dev
+)
 
 # The names among the given ones that are not installed.
 packages_missing() {

@@ -152,7 +152,9 @@ static const struct field_group call_group = {call_fields, ALL(call_fields)};
     X(4, size_bytes, size_bytes, u, UINT64_MAX) \
     X(5, cursor, cursor, u, UINT64_MAX)         \
     X(6, topic, topic, t, 0)                    \
-    X(7, call, call, g, call_group)
+    X(7, call, call, g, call_group)             \
+    X(8, backend, backend, e, SESSION_SIGSEGV)  \
+    X(9, why, why, t, 0)
 
 #define SESSION_ROW(bit, name, member, type, max) \
     [bit] = FIELD_ROW(type, struct session_request, member, max),
@@ -167,10 +169,22 @@ enum session_field {
 static const uint32_t session_masks[SESSION_REPLY - SESSION_HELLO] = {
     [SESSION_HELLO - SESSION_HELLO] = S_number | S_version,
     [SESSION_CALL - SESSION_HELLO] = S_number | S_call,
-    [SESSION_ATTACH - SESSION_HELLO] = S_number | S_map | S_address | S_size_bytes,
+    [SESSION_ATTACH - SESSION_HELLO] =
+        S_number | S_map | S_address | S_size_bytes | S_backend | S_why,
     [SESSION_STATS - SESSION_HELLO] = S_number,
     [SESSION_ADMIN - SESSION_HELLO] = S_number | S_cursor | S_topic,
 };
+
+const char *session_backend_name(uint32_t backend)
+{
+    static const char *const names[SESSION_BACKENDS] = {
+        [SESSION_USERFAULTFD] = "userfaultfd",
+        [SESSION_USER_MODE] = "user-mode",
+        [SESSION_SIGSEGV] = "sigsegv",
+    };
+
+    return backend < SESSION_BACKENDS && names[backend] != NULL ? names[backend] : "unknown";
+}
 
 static const struct field reply_fields[] = {
     FIELD_ROW_u(struct session_reply, number, UINT64_MAX),

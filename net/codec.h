@@ -69,13 +69,21 @@ enum session_kind {
     SESSION_HELLO = 128, /* version -> text: the node's name; with a descriptor of /dev/userfaultfd
                             when the agent has one (value 1) */
     SESSION_CALL,        /* call -> reply; MAP: with the region's memfd; STAT: text is its type */
-    SESSION_ATTACH, /* map, address, size_bytes, with the userfaultfd registered there -> error 0
-                       once the whole range is write-protected */
+    SESSION_ATTACH, /* map, address, size_bytes, backend, why, with what the back end gives away ->
+                       error 0 once no thread can write there */
     SESSION_STATS,  /* -> counters */
     SESSION_ADMIN,  /* topic, cursor -> text: a piece of JSON; cursor of the next piece, 0: that
                        was all */
     SESSION_REPLY,  /* the agent's answer to any of them */
     SESSION_KINDS,
+};
+
+/** How the touch of an absent page in a mapping reaches the agent; best first. */
+enum session_backend {
+    SESSION_USERFAULTFD = 1, /* with ATTACH: a userfaultfd that serves system calls as well */
+    SESSION_USER_MODE,       /* with ATTACH: a userfaultfd that does not */
+    SESSION_SIGSEGV,         /* with ATTACH: one end of a net/fault_channel.h */
+    SESSION_BACKENDS,
 };
 
 /** Bytes of a session packet at most. */
@@ -87,6 +95,8 @@ enum session_kind {
 #define SESSION_COUNTERS_MAX 32u
 /** Bytes of a topic, a word and a name, with the final NUL. */
 #define SESSION_TOPIC_BYTES (RECORD_NAME_BYTES + 32)
+/** Bytes of a reason, with the final NUL. */
+#define SESSION_WHY_BYTES 384u
 
 struct session_request {
     uint32_t kind;
@@ -94,7 +104,9 @@ struct session_request {
     uint64_t number;                 /* of the request; the reply has the same */
     map_id map;                      /* ATTACH */
     uint64_t address;                /* ATTACH: in the client */
-    uint64_t size_bytes;             /* ATTACH */
+    uint64_t size_bytes;             /* ATTACH: MAP's length in whole hardware pages */
+    uint32_t backend;                /* ATTACH: enum session_backend */
+    char why[SESSION_WHY_BYTES];     /* ATTACH: not a better one; empty: it is the best */
     uint64_t cursor;                 /* ADMIN */
     char topic[SESSION_TOPIC_BYTES]; /* ADMIN: "status", "nodes", "regions", "region /NAME", ... */
     struct call call;                /* CALL; the credential is never on the wire */
@@ -131,6 +143,9 @@ int wire_unpack(const uint8_t *bytes, size_t len_bytes, struct wire *wire);
 
 /** The kind of a head without unpacking it, 0 when the bytes are no head. */
 uint32_t head_kind(const uint8_t *bytes, size_t len_bytes);
+
+/** The word for a back end, as DSM_FAULTS has it; "unknown" for what is none. Static. */
+const char *session_backend_name(uint32_t backend);
 
 /** Pack and unpack the session's packets; as message_pack() and message_unpack(). */
 void session_request_pack(const struct session_request *request, struct buffer *buffer);

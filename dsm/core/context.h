@@ -17,7 +17,8 @@
 /**
  * Actions that one item of work may add at most: an INVALIDATE of RANGE_PAGES_MAX pages of which
  * every other one is here protects and drops them one by one, and answers; or a write that every
- * other node's copy has to go for.
+ * other node's copy has to go for. Where pages come in groups, they are not protected one by one:
+ * their groups are scattered, half as many as pages at most.
  */
 #define ACTIONS_PER_ITEM (16u + (NODES_MAX < RANGE_PAGES_MAX ? RANGE_PAGES_MAX : NODES_MAX))
 /** Bytes of one request at most, so that the messages of its answer are few. */

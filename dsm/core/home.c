@@ -9,8 +9,9 @@
  *     +------- CONFIRM ----------------+--------------------------------------------+
  *              (or the requester died, or the pages are lost)
  *
- * A transfer covers a run of pages that are alike: same owner, same readers, nobody waiting. A
- * longer request is cut to such a run; the requester asks again for the rest if it still wants it.
+ * A transfer covers a run of pages that are alike: same owner, same readers, the requester's copies
+ * all current or none, nobody waiting. A longer request is cut to such a run; the requester asks
+ * again for the rest if it still wants it.
  *
  * What may be trusted: while a transfer is open the record still tells of the time before it; the
  * CONFIRM moves it on. `readers` may name nodes that dropped their copy silently, never misses one
@@ -239,6 +240,20 @@ static bool is_alike(const struct home_page *first, const struct home_page *page
            page->orphan == first->orphan;
 }
 
+/* Is the copy that the requester says it has the latest of this page? */
+static bool is_current(const struct transfer *transfer, const struct home_page *page)
+{
+    return nodeset_has(page->readers, transfer->requester) && transfer->have != 0 &&
+           transfer->have >= page->written;
+}
+
+/* Could the page be covered by a transfer of the one before? */
+static bool continues_run(const struct transfer *transfer, const struct home_page *first,
+                          const struct home_page *page)
+{
+    return is_alike(first, page) && is_current(transfer, first) == is_current(transfer, page);
+}
+
 /* Open it over the longest run of pages that are alike (H1, H4). */
 static void open_run(struct homes *homes, struct transfer *transfer)
 {
@@ -246,7 +261,8 @@ static void open_run(struct homes *homes, struct transfer *transfer)
     uint32_t count = 1;
 
     core_assert(first->open == NULL, "H1");
-    while (count < transfer->count && is_alike(first, transfer_page(homes, transfer, count))) {
+    while (count < transfer->count &&
+           continues_run(transfer, first, transfer_page(homes, transfer, count))) {
         count++;
     }
     transfer->count = count;
@@ -284,8 +300,7 @@ static void plan_write(struct transfer *transfer, const struct home_page *page)
     transfer->acks = nodeset_minus(page->readers, nodeset_of(transfer->requester));
     if (owner == transfer->requester) {
         transfer->mode = MODE_COPY; /* the home itself: it took the page over after it had asked */
-    } else if (nodeset_has(page->readers, transfer->requester) && transfer->count == 1 &&
-               transfer->have != 0 && transfer->have >= page->written) {
+    } else if (is_current(transfer, page)) {
         transfer->mode = MODE_COPY;
     } else if (owner == NODE_NONE) {
         transfer->mode = MODE_ZERO;

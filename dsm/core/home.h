@@ -35,7 +35,8 @@ struct home_page {
     uint64_t hasty : 1;       /* the home's own threads had no time at their last turn (H7) */
 };
 
-_Static_assert(sizeof(struct home_page) == 24 + sizeof(nodeset), "nothing but what is needed");
+_Static_assert(sizeof(struct home_page) == 2 * sizeof(void *) + 8 + sizeof(nodeset),
+               "nothing but what is needed");
 
 /** A transfer of a run of pages, waiting or open. */
 struct transfer {

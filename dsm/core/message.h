@@ -51,9 +51,9 @@ enum message_field {
  * A `version` is the number of the transfer that granted a copy, counted by the home over all its
  * pages: a copy is current when its version is not below that of the page's last write grant.
  *
- *   READ, WRITE   requester -> home   give me [page, count) to read, to write; `have`: version of
- *                                     the copy I hold (0 none); `floor`: all my requests below are
- *                                     closed
+ *   READ, WRITE   requester -> home   give me [page, count) to read, to write; `have`: the oldest
+ *                                     version of the copies I hold (0 none); `floor`: all my
+ *                                     requests below are closed
  *   FORWARD       home -> owner       send your bytes of [page, count) to `requester`; `version` is
  *                                     that of the transfer, above that of your copy
  *   DATA          owner -> requester  bytes of [page, count) out of `granted` pages of the request

@@ -16,7 +16,7 @@
 #include "dsm/core/node_parts.h"
 
 #define RESEND_MS_DEFAULT 1000u
-#define POOLS 19
+#define POOLS 21
 
 static struct pool *node_pool(struct node *node, uint32_t index)
 {
@@ -27,6 +27,8 @@ static struct pool *node_pool(struct node *node, uint32_t index)
         &node->pages.requests,
         &node->pages.waiters,
         &node->pages.kept_pool,
+        &node->pages.assembly_pool,
+        &node->pages.deferred_pool,
         &node->homes.transfers,
         &node->homes.directory.pool,
         &node->syncs.objects,
@@ -145,6 +147,20 @@ static bool dispatch_own(struct node *node)
     return true;
 }
 
+/* One message that was put off; false: none is due. */
+static bool dispatch_deferred(struct node *node)
+{
+    struct message message;
+
+    if (!pages_take_deferred(&node->pages, &message)) {
+        return false;
+    }
+    node->pages.is_due = true;
+    node_on_message(node, &message);
+    node->pages.is_due = false;
+    return true;
+}
+
 /* One item of queued work; false: nothing is left to do now. */
 static bool work(struct node *node)
 {
@@ -152,12 +168,12 @@ static bool work(struct node *node)
         node->context.window_moved = false;
         pages_unblock(&node->pages);
     }
-    return dispatch_own(node) || pages_retry(&node->pages) || homes_start_ready(&node->homes) ||
-           syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
-           node_call_again(node) || resend_one(node) || homes_resend(&node->homes) ||
-           syncs_resend(&node->syncs) || node_reap_client(node) || node_try_parked(node) ||
-           calls_answer_gone(&node->calls) || calls_unblock(&node->calls) ||
-           pages_tidy_kept(&node->pages) ||
+    return dispatch_own(node) || pages_retry(&node->pages) || dispatch_deferred(node) ||
+           homes_start_ready(&node->homes) || syncs_send_outcome(&node->syncs) ||
+           catalog_try(&node->catalog) || node_call_again(node) || resend_one(node) ||
+           homes_resend(&node->homes) || syncs_resend(&node->syncs) || node_reap_client(node) ||
+           node_try_parked(node) || calls_answer_gone(&node->calls) ||
+           calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
            pages_read_ahead(&node->pages) || pages_evict(&node->pages);
 }
 

@@ -140,7 +140,8 @@ enum action_kind {
     ACTION_ALLOW,        /* region, page, count, map: lift the write protection in that map; wake */
     ACTION_WAKE,         /* region, page, count, map: let the blocked threads look again */
     ACTION_PROTECT,      /* region, page, count: write-protect in every map */
-    ACTION_DROP,         /* region, page, count: punch the hole; always after a PROTECT */
+    ACTION_DROP,         /* region, page, count: punch the hole; always after a PROTECT, or a
+                            SCATTER of what of it was gathered */
     ACTION_KEEP,         /* region, page, count, keep: copy the bytes aside under this number */
     ACTION_FORGET,       /* keep */
     ACTION_POISON,       /* region, page, count, node, error: touching it is SIGBUS from now on */

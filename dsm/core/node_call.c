@@ -2,6 +2,7 @@
 /*
  * Calls of local programs: what can be decided here is, the rest goes to the catalog or to a home.
  */
+#include "dsm/core/group.h"
 #include "dsm/core/node_parts.h"
 
 #include <string.h>
@@ -30,7 +31,7 @@ static int32_t check_new(const struct node *node, struct call *call)
         (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED) {
         return DSM_EINVAL;
     }
-    return call->page_size < page_bytes ? DSM_ENOTSUP : 0;
+    return 0;
 }
 
 static void on_map(struct node *node, struct client *client, uint64_t number,
@@ -40,27 +41,28 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
     uint64_t page_size = region->record.page_size;
     uint64_t end = region_pages(region) * page_size;
     struct reply reply = {.node = NODE_NONE};
+    struct page_span window;
     int32_t error = 0;
     struct map *map;
 
     if (region->record.kind != RECORD_REGION || call->size_bytes == 0 ||
-        (call->rights & RIGHTS_READ) == 0 || call->offset % page_size != 0) {
+        (call->rights & RIGHTS_READ) == 0 ||
+        call->offset % (page_size * pages_group_size(&node->pages, region)) != 0) {
         error = DSM_EINVAL;
     } else if (call->offset >= end || call->size_bytes > end - call->offset) {
         error = DSM_ERANGE;
     } else if ((call->rights & ~handle->rights) != 0) {
         error = DSM_EACCES;
-    } else if (page_size < node->context.config.page_bytes) {
-        error = DSM_ENOTSUP;
     }
     if (error != 0) {
         client_reply_error(&node->context, client->id, number, error, NODE_NONE);
         return;
     }
     region_open(&node->context, region);
-    map =
-        map_add(&node->clients, client, region, call->offset / page_size,
-                (call->size_bytes + page_size - 1) / page_size, (call->rights & RIGHTS_WRITE) != 0);
+    window = pages_around(&node->pages, region, call->offset / page_size,
+                          (call->size_bytes + page_size - 1) / page_size);
+    map = map_add(&node->clients, client, region, window.page, window.count,
+                  (call->rights & RIGHTS_WRITE) != 0);
     reply.map = map->id;
     reply.region = region->record.id;
     reply.size_bytes = map->count * page_size;
@@ -160,6 +162,12 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
     }
 }
 
+static void remove_map(struct node *node, struct map *map)
+{
+    groups_map_gone(&node->pages, map->id);
+    drop_ref(node, map_remove(&node->clients, map));
+}
+
 static void on_unmap(struct node *node, struct client *client, uint64_t number, map_id id)
 {
     struct map *map = client_map(client, id);
@@ -169,7 +177,7 @@ static void on_unmap(struct node *node, struct client *client, uint64_t number, 
         client_reply_error(&node->context, client->id, number, DSM_EINVAL, NODE_NONE);
         return;
     }
-    drop_ref(node, map_remove(&node->clients, map));
+    remove_map(node, map);
     client_reply(&node->context, client->id, number, &done);
 }
 
@@ -252,8 +260,7 @@ bool node_reap_client(struct node *node)
     }
     client = list_object(node->clients.dying.next, struct client, place);
     if (!list_is_empty(&client->maps)) {
-        drop_ref(node,
-                 map_remove(&node->clients, list_object(client->maps.next, struct map, by_client)));
+        remove_map(node, list_object(client->maps.next, struct map, by_client));
     } else if (calls_reap(&node->calls, client)) {
         return true;
     } else if (!list_is_empty(&client->handles)) {

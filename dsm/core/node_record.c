@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The catalog's news: members come and die, regions come, grow and go. */
+#include "dsm/core/group.h"
 #include "dsm/core/node_parts.h"
 
 /* Everything that is open is sent again: what was on its way may be lost or is of an old epoch. */
@@ -121,6 +122,10 @@ void node_on_record(struct node *node, const struct record *record)
     if (record->kind == RECORD_NODE) {
         on_member(node, record);
         return;
+    }
+    region = context_region(&node->context, record->id);
+    if (region != NULL && record->size_bytes > region->record.size_bytes) {
+        groups_region_grows(&node->pages, region);
     }
     region = catalog_on_record(&node->catalog, record);
     if (region != NULL && record->deleted) {

@@ -26,12 +26,14 @@
  *    which the home serialised them; the CONFIRM closes the transfer at the home, nothing else
  *    does.
  * P3 Before bytes leave, every map is write-protected; before a page is dropped likewise.
- * P4 A request asks for pages that are all absent, or for one page that is read (an upgrade).
+ * P4 A request asks for pages that are all absent, or that are all read (an upgrade).
  * P5 Bytes that came are never shown writable before the GRANT, if one was announced.
  */
 #include "dsm/core/page.h"
 
 #include <string.h>
+
+#include "dsm/core/group.h"
 
 struct page *page_get(struct pages *pages, const struct region *region, uint64_t number)
 {
@@ -52,6 +54,13 @@ void pages_init(struct pages *pages, struct context *context)
     list_init(&pages->doomed);
     list_init(&pages->retry);
     list_init(&pages->blocked);
+    list_init(&pages->assemblies);
+    list_init(&pages->deferred);
+    if (context->config.page_bytes <= DSM_PAGE_SIZE_MIN) {
+        return; /* no region's pages come in groups */
+    }
+    pool_init(&pages->assembly_pool, sizeof(struct assembly), ITEMS_PER_STEP * 2, 64);
+    pool_init(&pages->deferred_pool, sizeof(struct deferred), ITEMS_PER_STEP * 2, 64);
 }
 
 static struct list *bucket_of(const struct pages *pages, uint64_t id)
@@ -100,10 +109,24 @@ void page_grant(struct pages *pages, const struct region *region, struct page *p
 
 /* --- requests --- */
 
+/* The oldest version of the copies that an upgrade has, 0: it has none. */
+static uint64_t have_of(struct pages *pages, const struct page_request *request)
+{
+    uint64_t have = 0;
+
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct page *page = page_get(pages, request->region, request->page + i);
+
+        if (page->state == PAGE_READ && (have == 0 || page->version < have)) {
+            have = page->version;
+        }
+    }
+    return have;
+}
+
 static void send_request(struct pages *pages, struct page_request *request)
 {
     struct context *context = pages->context;
-    const struct page *page = page_get(pages, request->region, request->page);
     static const uint8_t kinds[] = {0, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_LEAVE};
     struct message message = {
         .kind = kinds[request->kind],
@@ -116,9 +139,9 @@ static void send_request(struct pages *pages, struct page_request *request)
     };
 
     if (request->kind == REQUEST_LEAVE) {
-        message.version = page->version;
-    } else if (page->state == PAGE_READ) {
-        message.have = page->version;
+        message.version = page_get(pages, request->region, request->page)->version;
+    } else {
+        message.have = have_of(pages, request);
     }
     context_send(context, &message, BYTES_NONE, 0, 0);
 }
@@ -185,8 +208,9 @@ void pages_resend(struct pages *pages, struct page_request *request)
 void page_poison(struct pages *pages, const struct region *region, uint64_t page,
                        uint32_t count, uint32_t node, int32_t error)
 {
-    struct action *action =
-        context_act_range(pages->context, ACTION_POISON, region->record.id, page, count);
+    struct page_span run = pages_around(pages, region, page, count);
+    struct action *action = context_act_range(pages->context, ACTION_POISON, region->record.id,
+                                              run.page, (uint32_t)run.count);
 
     action->node = node;
     action->error = error;
@@ -198,7 +222,7 @@ static void act_atomic(struct pages *pages, const struct waiter *waiter)
     struct action *action;
 
     /* P3: the agent writes the bytes itself, so no program may be writing them meanwhile. */
-    context_act_range(context, ACTION_PROTECT, waiter->region->record.id, waiter->page, 1);
+    pages_protect(pages, waiter->region, waiter->page, 1);
     action = context_act_range(context, ACTION_ATOMIC, waiter->region->record.id, waiter->page, 1);
     action->message = waiter->atomic;
 }
@@ -251,21 +275,19 @@ static bool settle(struct pages *pages, const struct waiter *waiter, const struc
 }
 
 /* A page that is wanted has a lost home: nobody knows any more where its bytes are. */
-static void lose_page(struct pages *pages, const struct region *region, uint64_t number,
-                      uint32_t node)
+void page_lose(struct pages *pages, const struct region *region, uint64_t number, uint32_t node)
 {
     struct page *page = page_get(pages, region, number);
 
     page_forget(pages, region, page);
     page->state = PAGE_LOST;
     pages->context->counters.pages_lost++;
-    context_act_range(pages->context, ACTION_PROTECT, region->record.id, number, 1);
-    context_act_range(pages->context, ACTION_DROP, region->record.id, number, 1);
+    pages_drop(pages, region, number, 1);
     page_poison(pages, region, number, 1, node, DSM_EDOWN);
 }
 
 /* Ask for the waiter's page and, if faults are sequential, for those after it. */
-static struct page_request *ask(struct pages *pages, const struct waiter *waiter)
+static void ask(struct pages *pages, const struct waiter *waiter)
 {
     struct region *region = waiter->region;
     const struct page *page = page_get(pages, region, waiter->page);
@@ -276,8 +298,8 @@ static struct page_request *ask(struct pages *pages, const struct waiter *waiter
         count = pages_free_run(pages, region, waiter->page, count);
     }
     pages->context->counters.faults_remote += waiter->map != 0;
-    return request_open(pages, region, waiter->page, count,
-                        waiter->write ? REQUEST_WRITE : REQUEST_READ);
+    request_open(pages, region, waiter->page, count,
+                 waiter->write ? REQUEST_WRITE : REQUEST_READ);
 }
 
 static bool waits_already(const struct page_request *request, const struct waiter *waiter)
@@ -298,6 +320,26 @@ static bool waits_already(const struct page_request *request, const struct waite
     return false;
 }
 
+void waiter_free(struct pages *pages, struct waiter *waiter)
+{
+    list_remove(&waiter->place);
+    if (waiter->assembly != NULL) {
+        group_leave(pages, waiter);
+    }
+    pool_put(&pages->waiters, waiter);
+}
+
+void waiter_hang(struct pages *pages, struct waiter *waiter, struct page_request *request)
+{
+    if (request == NULL) {
+        list_add_tail(&pages->blocked, &waiter->place);
+    } else if (waits_already(request, waiter)) {
+        waiter_free(pages, waiter);
+    } else {
+        list_add_tail(&request->waiters, &waiter->place);
+    }
+}
+
 /* Serve a waiter, or let it wait at an open or a new request; takes the waiter over. */
 static void attend(struct pages *pages, struct waiter *waiter)
 {
@@ -306,36 +348,39 @@ static void attend(struct pages *pages, struct waiter *waiter)
     uint32_t home = region_home(region, waiter->page);
 
     if (waiter->map != 0 && context_map(pages->context, waiter->map) == NULL) {
-        pool_put(&pages->waiters, waiter);
+        waiter_free(pages, waiter);
+        return;
+    }
+    if (waiter->map != 0 && pages_group_size(pages, region) > 1) {
+        group_attend(pages, waiter);
         return;
     }
     if (page->request == NULL && page->state == PAGE_ABSENT &&
         region_home_is_lost(pages->context, region, home)) {
-        lose_page(pages, region, waiter->page, home);
+        page_lose(pages, region, waiter->page, home);
     }
     if (settle(pages, waiter, page)) {
-        pool_put(&pages->waiters, waiter);
+        waiter_free(pages, waiter);
         return;
     }
     if (page->request == NULL) {
         region_open(pages->context, region);
-        if (ask(pages, waiter) == NULL) {
-            list_add_tail(&pages->blocked, &waiter->place);
-            return;
-        }
-    } else if (waits_already(page->request, waiter)) {
-        pool_put(&pages->waiters, waiter);
-        return;
+        ask(pages, waiter);
     }
-    list_add_tail(&page->request->waiters, &waiter->place);
+    waiter_hang(pages, waiter, page->request);
 }
 
 void pages_on_fault(struct pages *pages, map_id id, uint64_t number, bool write)
 {
     struct map *map = context_map(pages->context, id);
+    struct page_span group = {0, 0};
     struct waiter *waiter;
 
-    if (map == NULL || number < map->page || number - map->page >= map->count) {
+    if (map != NULL) {
+        group = pages_group(pages, map->region, number);
+    }
+    if (map == NULL || group.page >= map->page + map->count ||
+        group.page + group.count <= map->page) {
         return; /* the mapping has just gone: its threads get their signal from the kernel */
     }
     pages->context->counters.faults++;

@@ -31,6 +31,7 @@ struct page {
     uint64_t state : 4;           /* enum page_state */
     uint64_t owner : 1;           /* the home will ask us for it: never dropped silently */
     uint64_t used : 1;            /* granted since the eviction clock passed */
+    uint64_t shown : 1;           /* first of a group that is gathered (group.c) */
 };
 
 _Static_assert(sizeof(struct page) == 16, "one for each page that was touched here");
@@ -38,6 +39,8 @@ _Static_assert(sizeof(struct page) == 16, "one for each page that was touched he
 /** Who waits for a page: a program's thread behind a mapping, or an atomic operation. */
 struct waiter {
     struct list place;
+    struct list by_assembly;
+    struct assembly *assembly; /* of its group, NULL: it waits for one page (group.h) */
     struct region *region;
     uint64_t page;
     map_id map; /* 0: `atomic` */
@@ -73,6 +76,13 @@ struct kept {
     uint32_t count;
     uint32_t number;
     uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
+};
+
+/** A message that is handled later, for the sake of threads that wait for a group. */
+struct deferred {
+    struct list place;
+    struct message message;
+    uint64_t due_ms;
 };
 
 /** Streams that are read ahead at the same time. */
@@ -115,6 +125,11 @@ struct pages {
     struct ahead ahead[AHEAD_STREAMS];
     uint32_t next_recent;
     struct recent_page recent[RECENT_PAGES];
+    struct pool assembly_pool, deferred_pool; /* empty where no region's pages come in groups */
+    struct list assemblies; /* struct assembly */
+    struct list deferred;   /* struct deferred */
+    uint32_t count_deferred;
+    bool is_due; /* the message that is handled now was put off long enough */
 };
 
 void pages_init(struct pages *pages, struct context *context);
@@ -147,7 +162,9 @@ void pages_unblock(struct pages *pages);
 bool pages_evict(struct pages *pages);
 /** Forget one run of bytes put aside, or ask its home whether it is needed; false: none is due. */
 bool pages_tidy_kept(struct pages *pages);
-/** When that, or the eviction clock's next round, is due, UINT64_MAX for never. */
+/** Take out one message that was put off and is to be handled now; false: there is none. */
+bool pages_take_deferred(struct pages *pages, struct message *message);
+/** When that, or the eviction clock's next round, or a message put off, is due; else UINT64_MAX. */
 uint64_t pages_deadline(const struct pages *pages);
 /** Send everything home that has its home elsewhere: the node is about to leave (page_evict.c). */
 void pages_retire(struct pages *pages);
@@ -182,7 +199,26 @@ struct page *page_get(struct pages *pages, const struct region *region, uint64_t
 /** The page has bytes and this state from now on. */
 void page_grant(struct pages *pages, const struct region *region, struct page *page, uint32_t state,
                 uint64_t version);
-/** Give ACTION_POISON for pages that are lost. */
+/** No program writes to the pages from now on, and reads from them what it likes. */
+void pages_protect(struct pages *pages, const struct region *region, uint64_t page, uint32_t count);
+/** Likewise; where they come in groups, these are scattered. The bytes may go then. */
+void pages_withdraw(struct pages *pages, const struct region *region, uint64_t page,
+                    uint32_t count);
+/** Withdraw the pages and drop their bytes. */
+void pages_drop(struct pages *pages, const struct region *region, uint64_t page, uint32_t count);
+/** A page whose home has died is lost. */
+void page_lose(struct pages *pages, const struct region *region, uint64_t number, uint32_t node);
+/** Let a waiter wait at this request, or for room in the window; takes it over. */
+void waiter_hang(struct pages *pages, struct waiter *waiter, struct page_request *request);
+/** It waits no longer. */
+void waiter_free(struct pages *pages, struct waiter *waiter);
+/** Put a message of a home off if that is due to threads here; it is handled later then. */
+bool pages_defer(struct pages *pages, const struct message *message);
+/** When the first of those is due, UINT64_MAX for never. */
+uint64_t pages_defer_deadline(const struct pages *pages);
+/** All of them are due now. */
+void pages_defer_no_more(struct pages *pages);
+/** Give ACTION_POISON for pages that are lost, and for what shares a group with them. */
 void page_poison(struct pages *pages, const struct region *region, uint64_t page, uint32_t count,
                  uint32_t node, int32_t error);
 /** An absent page from now on, its bytes dropped by the caller. */

@@ -5,7 +5,7 @@
  * on their way while a program works on the first. Only what is absent and wanted by nobody is
  * asked for (P4 in page.c), and nothing that the budget would throw out again.
  */
-#include "dsm/core/page.h"
+#include "dsm/core/group.h"
 
 /** Longest ranges asked for ahead of a stream. */
 #define AHEAD_RANGES 4u
@@ -14,8 +14,10 @@ static uint32_t longest_range(const struct pages *pages, const struct region *re
 {
     uint32_t longest = pages->context->config.read_ahead_pages;
     uint32_t range_max = region_range_max(region);
+    uint32_t unit = pages_group_size(pages, region);
 
-    return longest < range_max ? longest : range_max;
+    longest = longest < range_max ? longest : range_max;
+    return longest > unit ? longest - longest % unit : unit;
 }
 
 /* Is there room for so many more pages? */
@@ -46,6 +48,7 @@ uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page,
                       bool write)
 {
     uint32_t longest = longest_range(pages, region);
+    uint32_t unit = pages_group_size(pages, region);
     struct stream *oldest = &region->streams[0];
 
     for (uint32_t i = 0; i < STREAMS; i++) {
@@ -56,7 +59,7 @@ uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page,
             stream->page = page;
             stream->next_page = page + stream->pages;
             stream->used_ms = pages->context->now_ms;
-            if (stream->pages == longest && longest > 1 && !write) {
+            if (stream->pages == longest && longest > unit && !write) {
                 plan_ahead(pages, region, map, stream, longest);
             }
             return stream->pages;
@@ -66,10 +69,10 @@ uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page,
         }
     }
     oldest->page = page;
-    oldest->next_page = page + 1;
-    oldest->pages = 1;
+    oldest->next_page = page + unit;
+    oldest->pages = unit;
     oldest->used_ms = pages->context->now_ms;
-    return 1;
+    return unit;
 }
 
 static bool is_free(struct pages *pages, const struct region *region, uint64_t number)

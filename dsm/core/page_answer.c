@@ -3,7 +3,7 @@
  * The answers to a request for pages: bytes, grants, and the news that the pages are lost. The
  * states and the rules P1 to P5 are told in page.c.
  */
-#include "dsm/core/page.h"
+#include "dsm/core/group.h"
 
 /* Tell the home that the request's pages are here; also for a request that was closed before. */
 static void confirm(struct pages *pages, const struct message *message, uint64_t page,
@@ -59,19 +59,23 @@ static void fill(struct pages *pages, struct page_request *request, uint64_t pag
     struct context *context = pages->context;
     region_id region = request->region->record.id;
     struct action *action;
-    map_id map = filling_map(pages, request);
+    bool has_old = false;
 
-    if (page_get(pages, request->region, page)->state == PAGE_READ) {
+    for (uint32_t i = 0; i < count; i++) {
+        has_old |= page_get(pages, request->region, page + i)->state == PAGE_READ;
+    }
+    if (has_old) {
         /*
          * An upgrade whose copy the home did not count on: its bytes give way to those that came.
          */
-        context_act_range(context, ACTION_PROTECT, region, page, count);
-        context_act_range(context, ACTION_DROP, region, page, count);
+        pages_drop(pages, request->region, page, count);
     }
     action = context_act_range(context, ACTION_FILL, region, page, count);
     action->source = (uint8_t)source;
-    action->map = map;
-    action->write = write;
+    if (pages_group_size(pages, request->region) == 1) { /* else they lie aside at first */
+        action->map = filling_map(pages, request);
+        action->write = write;
+    }
 }
 
 /*
@@ -88,8 +92,7 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
             continue;
         }
         if (waiter->map != 0 && (!waiter->write || waiter->map == writer)) {
-            list_remove(&waiter->place);
-            pool_put(&pages->waiters, waiter);
+            waiter_free(pages, waiter);
         }
     }
 }
@@ -133,7 +136,10 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         pages->clock_idle = 0; /* there is something again that may be let go */
     }
     confirm(pages, &about, request->page, request->granted);
-    if (!is_upgrade) {
+    if (pages_group_size(pages, request->region) > 1) {
+        groups_gather(pages, request->region, request->page, request->granted,
+                      filling_map(pages, request));
+    } else if (!is_upgrade) {
         drop_served(pages, request, writer);
     }
     request_close(pages, request);
@@ -167,7 +173,7 @@ static void take_over(struct pages *pages, const struct message *message)
                 context_act_range(pages->context, ACTION_FILL, message->region, message->page, 1);
 
             action->source = BYTES_PAYLOAD;
-            action->map = any_map(region);
+            action->map = pages_group_size(pages, region) == 1 ? any_map(region) : 0;
         }
         page_grant(pages, region, page, PAGE_READ, message->version);
         page->owner = 1;
@@ -179,11 +185,8 @@ static void take_over(struct pages *pages, const struct message *message)
 /* The bytes that came of a request so far go again: they may be sent anew, or not at all. */
 static void drop_received(struct pages *pages, struct page_request *request)
 {
-    region_id region = request->region->record.id;
-
     if (request->received > 0) {
-        context_act_range(pages->context, ACTION_PROTECT, region, request->page, request->received);
-        context_act_range(pages->context, ACTION_DROP, region, request->page, request->received);
+        pages_drop(pages, request->region, request->page, request->received);
     }
     for (uint32_t i = 0; i < request->received; i++) { /* of an upgrade the old copy went before */
         page_forget(pages, request->region, page_get(pages, request->region, request->page + i));
@@ -239,31 +242,49 @@ void pages_on_data(struct pages *pages, const struct message *message)
     }
 }
 
-/* The home thinks that the copies here are current; they are not here (never of an honest home). */
-static bool has_copies(struct pages *pages, const struct page_request *request, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        if (page_get(pages, request->region, request->page + i)->state != PAGE_READ) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* Answer to the home that the pages of a request are not, or not all, here. */
-static void deny(struct pages *pages, const struct message *message)
+/* Answer to the home that these pages of a request are not here. */
+static void deny(struct pages *pages, const struct message *message, uint64_t page, uint32_t count)
 {
     struct message answer = {
         .kind = MESSAGE_NOT_HERE,
         .to = message->from,
         .region = message->region,
-        .page = message->page,
-        .count = message->count,
+        .page = page,
+        .count = (uint16_t)count,
         .request = message->request,
         .requester = (uint16_t)pages->context->config.self,
     };
 
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+}
+
+static bool has_copy(struct pages *pages, const struct page_request *request, uint32_t index)
+{
+    return page_get(pages, request->region, request->page + index)->state == PAGE_READ;
+}
+
+/*
+ * The home thinks that the copies here are current. If some are not here (never of an honest home),
+ * the answer names the first run of these: of the others this node is a reader still.
+ */
+static bool deny_missing(struct pages *pages, const struct page_request *request,
+                         const struct message *message)
+{
+    uint32_t first = 0, end;
+
+    while (first < message->granted && has_copy(pages, request, first)) {
+        first++;
+    }
+    if (first == message->granted) {
+        return false;
+    }
+    end = first + 1;
+    while (end < message->granted && !has_copy(pages, request, end)) {
+        end++;
+    }
+    pages->context->counters.refused++;
+    deny(pages, message, request->page + first, end - first);
+    return true;
 }
 
 void pages_on_grant(struct pages *pages, const struct message *message)
@@ -280,9 +301,7 @@ void pages_on_grant(struct pages *pages, const struct message *message)
     if ((message->flags & FLAG_ZERO) != 0 && request->received != 0) {
         return; /* bytes came before: they are not zero */
     }
-    if ((message->flags & FLAG_COPY) != 0 && !has_copies(pages, request, message->granted)) {
-        pages->context->counters.refused++;
-        deny(pages, message);
+    if ((message->flags & FLAG_COPY) != 0 && deny_missing(pages, request, message)) {
         return;
     }
     request->version = message->version;
@@ -309,7 +328,7 @@ void pages_on_ask(struct pages *pages, const struct message *message)
         confirm(pages, message, message->page, message->count);
     } else if (request->kind != REQUEST_LEAVE) {
         drop_received(pages, request); /* from now on others may be given these pages */
-        deny(pages, message);
+        deny(pages, message, message->page, message->count);
     }
 }
 
@@ -349,16 +368,14 @@ void pages_on_lost(struct pages *pages, const struct message *message)
     }
     /* Bytes that came before their source died may reach further than what is lost for certain. */
     dropped = request->received > granted ? request->received : granted;
-    context_act_range(pages->context, ACTION_PROTECT, region->record.id, request->page, dropped);
-    context_act_range(pages->context, ACTION_DROP, region->record.id, request->page, dropped);
+    pages_drop(pages, region, request->page, dropped);
     page_poison(pages, region, request->page, granted, message->requester, message->error);
     for (struct list *place = request->waiters.next; place != &request->waiters;) {
         struct waiter *waiter = list_object(place, struct waiter, place);
 
         place = place->next;
         if (waiter->page < request->page + granted && waiter->map != 0) {
-            list_remove(&waiter->place);
-            pool_put(&pages->waiters, waiter);
+            waiter_free(pages, waiter);
         }
     }
     request_close(pages, request);

@@ -7,7 +7,7 @@
  * page is gone before the thread that asked for it has touched it, again and again), and
  * rests when two rounds have found nothing to let go, until something is granted again.
  */
-#include "dsm/core/page.h"
+#include "dsm/core/group.h"
 
 /** Owned pages on their way to their homes at once, at most: each waits for an answer. */
 #define LEAVING_MAX 256u
@@ -29,10 +29,7 @@ struct drop_run {
 static void flush_run(struct pages *pages, struct drop_run *run)
 {
     if (run->count > 0) {
-        context_act_range(pages->context, ACTION_PROTECT, run->region->record.id, run->page,
-                          run->count);
-        context_act_range(pages->context, ACTION_DROP, run->region->record.id, run->page,
-                          run->count);
+        pages_drop(pages, run->region, run->page, run->count);
         pages->context->counters.evictions += run->count;
         run->count = 0;
     }
@@ -63,10 +60,13 @@ void pages_note_recent(struct pages *pages, const struct page_request *request)
 
 static bool is_recent(const struct pages *pages, const struct region *region, uint64_t number)
 {
+    uint64_t first = pages_group(pages, region, number).page;
+
     for (uint32_t i = 0; i < RECENT_PAGES; i++) {
         const struct recent_page *recent = &pages->recent[i];
 
-        if (recent->page == number && region_id_equal(recent->region, region->record.id) &&
+        if (pages_group(pages, region, recent->page).page == first &&
+            region_id_equal(recent->region, region->record.id) &&
             pages->context->now_ms < recent->granted_ms + GRACE_MS) {
             return true;
         }
@@ -81,7 +81,8 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
     struct context *context = pages->context;
     uint32_t home = region_home(region, number);
 
-    if (page->request != NULL || (page->state != PAGE_READ && page->state != PAGE_WRITE)) {
+    if (page->request != NULL || (page->state != PAGE_READ && page->state != PAGE_WRITE) ||
+        group_is_wanted(pages, region, number)) {
         return 0; /* P1 */
     }
     if (page->used && !pages->is_retiring) {
@@ -100,7 +101,7 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
         pages->count_leaving >= LEAVING_MAX) {
         return 0;
     }
-    context_act_range(context, ACTION_PROTECT, region->record.id, number, 1); /* P3 */
+    pages_protect(pages, region, number, 1); /* P3 */
     page->state = PAGE_READ;
     if (request_open(pages, region, number, 1, REQUEST_LEAVE) == NULL) {
         return 0;
@@ -210,8 +211,7 @@ static void drop_waiters(struct pages *pages, struct list *list, const struct re
 
         place = place->next;
         if (waiter->region == region) {
-            list_remove(&waiter->place);
-            pool_put(&pages->waiters, waiter);
+            waiter_free(pages, waiter);
         }
     }
 }

@@ -9,7 +9,7 @@
  * P7 A message of a transfer that is not younger than the copy here is a late repetition: it
  *    changes nothing (`version` counts transfers at the home).
  */
-#include "dsm/core/page.h"
+#include "dsm/core/group.h"
 
 /** The home is asked about bytes put aside after so many times the time of a resend. */
 #define KEPT_RESENDS 10u
@@ -105,7 +105,8 @@ static void send_not_here(struct pages *pages, const struct message *forward, ui
 }
 
 /* Write-protect what is writable; the pages are read from now on. */
-static void downgrade(struct pages *pages, const struct message *forward, uint32_t count)
+static void downgrade(struct pages *pages, const struct message *forward,
+                      const struct region *region, uint32_t count)
 {
     uint32_t first = count, last = 0;
 
@@ -120,8 +121,7 @@ static void downgrade(struct pages *pages, const struct message *forward, uint32
         }
     }
     if (first < count) {
-        context_act_range(pages->context, ACTION_PROTECT, forward->region, forward->page + first,
-                          last - first + 1);
+        pages_protect(pages, region, forward->page + first, last - first + 1);
     }
 }
 
@@ -142,9 +142,7 @@ static void drop_run(struct pages *pages, const struct region *region,
     if (count == 0) {
         return;
     }
-    context_act_range(pages->context, ACTION_PROTECT, message->region, message->page + first,
-                      count);
-    context_act_range(pages->context, ACTION_DROP, message->region, message->page + first, count);
+    pages_drop(pages, region, message->page + first, count);
     for (uint32_t i = first; i < first + count; i++) {
         forget_page(pages, region, message, i);
     }
@@ -167,7 +165,7 @@ static void give_away(struct pages *pages, const struct message *forward,
     kept->number = ++pages->next_keep;
     kept->asked_ms = context->now_ms;
     list_add_tail(&pages->kept, &kept->place);
-    context_act_range(context, ACTION_PROTECT, forward->region, forward->page, count);
+    pages_withdraw(pages, region, forward->page, count);
     context_act_range(context, ACTION_KEEP, forward->region, forward->page, count)->keep =
         kept->number;
     context_act_range(context, ACTION_DROP, forward->region, forward->page, count);
@@ -215,10 +213,12 @@ void pages_on_forward(struct pages *pages, const struct message *message)
     }
     if (missing < message->count) {
         send_not_here(pages, message, missing);
+    } else if (pages_defer(pages, message)) {
+        return;
     } else if ((message->flags & FLAG_WRITE) != 0) {
         give_away(pages, message, region, message->count);
     } else {
-        downgrade(pages, message, message->count);
+        downgrade(pages, message, region, message->count);
         send_data(pages, message, region, message->count, NULL);
     }
 }
@@ -237,6 +237,9 @@ void pages_on_invalidate(struct pages *pages, const struct message *message)
         .requester = message->requester,
     };
 
+    if (pages_defer(pages, message)) {
+        return;
+    }
     for (uint32_t i = 0; region != NULL && i < message->count; i++) {
         const struct page *page = find_page(pages, message, i);
         bool goes = has_bytes(page) && page->version < message->version;
@@ -370,11 +373,13 @@ bool pages_tidy_kept(struct pages *pages)
 uint64_t pages_deadline(const struct pages *pages)
 {
     uint64_t ask_ms = ask_deadline(pages), round_ms = pages_next_round_ms(pages);
+    uint64_t due_ms = pages_defer_deadline(pages);
 
     if (!list_is_empty(&pages->doomed)) {
         return 0;
     }
-    return ask_ms < round_ms ? ask_ms : round_ms;
+    ask_ms = ask_ms < round_ms ? ask_ms : round_ms;
+    return ask_ms < due_ms ? ask_ms : due_ms;
 }
 
 /* Who asked for these is gone; another incarnation of it numbers its requests anew. */
@@ -385,8 +390,7 @@ static void drop_atomics(struct pages *pages, struct list *list, uint32_t node)
 
         place = place->next;
         if (waiter->map == 0 && waiter->atomic.requester == node) {
-            list_remove(&waiter->place);
-            pool_put(&pages->waiters, waiter);
+            waiter_free(pages, waiter);
         }
     }
 }
@@ -402,6 +406,7 @@ void pages_member_died(struct pages *pages, uint32_t node)
             list_add_tail(&pages->doomed, &kept->place);
         }
     }
+    pages_defer_no_more(pages); /* they are of an old epoch */
     drop_atomics(pages, &pages->retry, node);
     drop_atomics(pages, &pages->blocked, node);
     for (uint32_t i = 0; i < REQUEST_BUCKETS; i++) {

@@ -180,6 +180,7 @@ static int mapping_attach(struct dsm_region *region, struct mapping *mapping)
         .map = mapping->map,
         .address = (uintptr_t)mapping->address,
         .size_bytes = mapping->len_bytes,
+        .backend = mapping->fault.system_calls ? SESSION_USERFAULTFD : SESSION_USER_MODE,
     };
     struct deed deed = {.verb = "attach region", .name = region->handle.name};
     struct dsm *dsm = region->handle.dsm;

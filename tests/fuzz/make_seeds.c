@@ -129,6 +129,8 @@ static int write_session(const char *directory)
                                       .map = 3,
                                       .address = 1 << 30,
                                       .size_bytes = 4096,
+                                      .backend = SESSION_SIGSEGV,
+                                      .why = "userfaultfd: Function not implemented",
                                       .topic = "nodes"};
     struct record record;
     struct buffer bytes = {0};

@@ -151,10 +151,12 @@ static void program_attach(struct whole *whole, struct program *program, struct 
                                         .number = ++program->last_number,
                                         .map = program->maps[input_byte(input) % WHOLE_NUMBERS],
                                         .address = (uintptr_t)made.address,
-                                        .size_bytes = made.len_bytes};
+                                        .size_bytes = made.len_bytes,
+                                        .backend = SESSION_USERFAULTFD};
     if (!is_honest) {
         request->address = input_edge(input, UINT64_MAX);
         request->size_bytes = input_edge(input, UINT64_MAX);
+        request->backend += input_byte(input) % SESSION_SIGSEGV;
     }
     request_send(program, request, fd);
     close(fd);

@@ -75,10 +75,9 @@ MUTATIONS = [
              '        page->owner = transfer->requester + 1u;\n'
              '        page->written', '        page->written'),
     Mutation('upgrade_of_gone_copy', 'H4', 'whoever had a copy once is taken to have it', HOME,
-             '    } else if (nodeset_has(page->readers, transfer->requester) && '
-             'transfer->count == 1 &&\n'
-             '               transfer->have != 0 && transfer->have >= page->written) {',
-             '    } else if (transfer->count == 1 && transfer->have != 0) {'),
+             '    return nodeset_has(page->readers, transfer->requester) && transfer->have != 0 '
+             '&&\n           transfer->have >= page->written;',
+             '    return page->owner != 0 && transfer->have != 0;'),
     Mutation('lose_a_waiter', 'H5', 'a newcomer takes the place of all who wait', HOME_MESSAGE,
              '    for (tail = &page->waiters; *tail != NULL; tail = &(*tail)->next) {\n    }\n',
              '    tail = &page->waiters;\n'),
@@ -128,12 +127,10 @@ MUTATIONS = [
              '(!request->needs_grant || request->has_grant);\n',
              '    write = request->kind == REQUEST_WRITE;\n'),
     Mutation('downgrade_stays_writable', 'P3', 'bytes leave while they can be written', SERVE,
-             '    if (first < count) {\n        context_act_range(pages->context, ACTION_PROTECT',
-             '    if (first > count) {\n        context_act_range(pages->context, ACTION_PROTECT'),
+             '    if (first < count) {\n        pages_protect(',
+             '    if (first > count) {\n        pages_protect('),
     Mutation('drop_without_protection', 'P3', 'a page is dropped under a running writer', SERVE,
-             '    context_act_range(context, ACTION_PROTECT, forward->region, forward->page, '
-             'count);\n    context_act_range(context, ACTION_KEEP',
-             '    context_act_range(context, ACTION_KEEP'),
+             '    pages_withdraw(pages, region, forward->page, count);\n', ''),
     Mutation('forget_kept_at_once', 'P6', 'the bytes are not kept until the writer has them', SERVE,
              '    send_data(pages, forward, region, count, kept);\n}',
              '    send_data(pages, forward, region, count, kept);\n'
@@ -213,7 +210,7 @@ MUTATIONS = [
              '        list_add_tail(&calls->parked, &call->place);\n        return;',
              '        free_call(calls, call);\n        return;'),
     Mutation('outcome_is_sent_once', 'S6', 'an outcome that was called queued is not sent again',
-             NODE, '           syncs_resend(&node->syncs) || node_reap', '           node_reap'),
+             NODE, ' || syncs_resend(&node->syncs)', ''),
     Mutation('decided_on_old_news', 'K2', 'nobody asks for news before a call is decided', CATALOG,
              '    if (ticket->has_news) {', '    if (ticket->number != 0) {', ('O15',)),
     Mutation('refused_on_old_news', 'K2', 'a name that is unknown here is taken to be free',

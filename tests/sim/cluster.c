@@ -257,6 +257,7 @@ void cluster_make_node(struct cluster *cluster, uint32_t number)
     struct node_config own = cluster->config;
 
     own.self = number;
+    own.page_bytes = cluster->page_bytes[number];
     if (nodeset_has(cluster->ample, number)) {
         own.budget_bytes = 0;
     }
@@ -320,7 +321,7 @@ static void make_network(struct cluster *cluster, uint32_t count)
 
 /* No node knows of any. */
 static struct cluster *make_cluster(uint32_t count_nodes, const struct node_config *config,
-                                    nodeset ample)
+                                    nodeset ample, const uint32_t *page_bytes)
 {
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
@@ -329,10 +330,12 @@ static struct cluster *make_cluster(uint32_t count_nodes, const struct node_conf
     cluster->config = *config;
     cluster->ample = ample;
     cluster->nodes = calloc(count_nodes, sizeof(struct sim_node));
+    cluster->page_bytes = calloc(count_nodes, sizeof(uint32_t));
     cluster->actions = malloc(sizeof(struct actions));
     cluster->events = calloc(CLUSTER_EVENTS, sizeof(struct sim_event));
     make_network(cluster, count_nodes);
     for (uint32_t i = 0; i < count_nodes; i++) {
+        cluster->page_bytes[i] = page_bytes != NULL ? page_bytes[i] : config->page_bytes;
         cluster_reserve_record(cluster);
         cluster->count_records++;
         cluster_make_node(cluster, i);
@@ -348,7 +351,7 @@ static struct cluster *make_cluster(uint32_t count_nodes, const struct node_conf
 
 struct cluster *cluster_new_strangers(uint32_t count_nodes, const struct node_config *config)
 {
-    return make_cluster(count_nodes, config, nodeset_of(0));
+    return make_cluster(count_nodes, config, nodeset_of(0), NULL);
 }
 
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config)
@@ -356,17 +359,26 @@ struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *conf
     return cluster_new_ample(count_nodes, config, nodeset_of(0));
 }
 
-struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
-                                  nodeset ample)
+static struct cluster *tell_all(struct cluster *cluster, uint32_t count_nodes)
 {
-    struct cluster *cluster = make_cluster(count_nodes, config, ample);
-
     for (uint32_t i = 0; i < count_nodes; i++) {
         for (uint32_t j = 0; j < count_nodes; j++) {
             cluster_tell_record(cluster, j, &cluster->records[i]);
         }
     }
     return cluster;
+}
+
+struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
+                                  nodeset ample)
+{
+    return tell_all(make_cluster(count_nodes, config, ample, NULL), count_nodes);
+}
+
+struct cluster *cluster_new_mixed(uint32_t count_nodes, const struct node_config *config,
+                                  const uint32_t *page_bytes)
+{
+    return tell_all(make_cluster(count_nodes, config, nodeset_of(0), page_bytes), count_nodes);
 }
 
 void cluster_free(struct cluster *cluster)
@@ -393,6 +405,7 @@ void cluster_free(struct cluster *cluster)
     free(cluster->last_news);
     free(cluster->records);
     free(cluster->nodes);
+    free(cluster->page_bytes);
     free(cluster->actions);
     free(cluster->events);
     free(cluster->log);

@@ -39,6 +39,7 @@ struct sim_frame {
     uint64_t version; /* that the core had of this page when it was last looked at (O4) */
     uint32_t writers; /* mappings that may write to it */
     bool present;
+    bool shown; /* gathered, on a node that has groups; there no program sees any other */
     bool poisoned;
 };
 
@@ -173,6 +174,7 @@ struct cluster {
     char *log; /* what cluster_take_log() gave */
     struct node_config config;
     nodeset ample; /* nodes that have no budget, whatever the configuration says */
+    uint32_t *page_bytes; /* of each node's hardware page */
     /* Told of each message as it is queued; the envelope is the queue's. NULL: nobody asks. */
     void (*on_send)(void *context, struct envelope *envelope);
     void *on_send_context;
@@ -186,7 +188,10 @@ struct cluster {
  * regions and may hold them whole. The caller frees it with cluster_free().
  */
 struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *config);
-/** The same; these nodes have no budget. */
+/** The same; node i has hardware pages of page_bytes[i]. */
+struct cluster *cluster_new_mixed(uint32_t count_nodes, const struct node_config *config,
+                                  const uint32_t *page_bytes);
+/** The same as cluster_new(); these nodes have no budget. */
 struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
                                   nodeset ample);
 /**

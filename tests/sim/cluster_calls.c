@@ -64,6 +64,7 @@ uint64_t cluster_open(struct cluster *cluster, uint32_t node, client_id client, 
                         .object = RECORD_REGION,
                         .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_CREATE,
                         .mode = 0666,
+                        .page_size = 4096,
                         .home = home};
     struct reply reply;
 

@@ -29,9 +29,8 @@ const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t nu
     return frame != NULL ? frame : &none;
 }
 
-/* The frame, made if need be. */
-static struct sim_frame *frame_at(struct cluster *cluster, uint32_t number, uint32_t region,
-                                  uint64_t page)
+struct sim_frame *frames_at(struct cluster *cluster, uint32_t number, uint32_t region,
+                            uint64_t page)
 {
     struct sim_node *node = &cluster->nodes[number];
     uint64_t old = node->count_chunks[region], number_of_chunk = page / CLUSTER_CHUNK;
@@ -99,9 +98,10 @@ struct sim_map *frames_map(const struct cluster *cluster, uint32_t number, map_i
 struct sim_frame *frames_reach(struct cluster *cluster, uint32_t number, const struct sim_map *map,
                                uint64_t page, bool write)
 {
-    struct sim_frame *frame = frame_at(cluster, number, map->region, page);
+    struct sim_frame *frame = frames_at(cluster, number, map->region, page);
 
-    if (frame->poisoned || (frame->present && (!write || map->writable[page]))) {
+    if (frame->poisoned || (frame->present && (!write || map->writable[page]) &&
+                            (frame->shown || !frames_has_groups(cluster, number)))) {
         return frame;
     }
     return NULL;
@@ -124,7 +124,7 @@ static void put_in(struct cluster *cluster, uint32_t number, uint32_t region, ui
                    uint64_t value, uint64_t stamp)
 {
     struct sim_page *all = cluster_page(cluster, region, page);
-    struct sim_frame *frame = frame_at(cluster, number, region, page);
+    struct sim_frame *frame = frames_at(cluster, number, region, page);
 
     frame->present = true;
     frame->value = value;
@@ -139,7 +139,7 @@ static void put_in(struct cluster *cluster, uint32_t number, uint32_t region, ui
 static void take_out(struct cluster *cluster, uint32_t number, uint32_t region, uint64_t page)
 {
     struct sim_page *all = cluster_page(cluster, region, page);
-    struct sim_frame *frame = frame_at(cluster, number, region, page);
+    struct sim_frame *frame = frames_at(cluster, number, region, page);
 
     if (frame->present && counts(&cluster->nodes[number])) {
         all->present = nodeset_minus(all->present, nodeset_of(number));
@@ -149,11 +149,11 @@ static void take_out(struct cluster *cluster, uint32_t number, uint32_t region, 
     frame->present = false;
 }
 
-static void set_writable(struct cluster *cluster, uint32_t number, struct sim_map *map,
+void frames_set_writable(struct cluster *cluster, uint32_t number, struct sim_map *map,
                          uint64_t page, bool writable)
 {
     struct sim_page *all = cluster_page(cluster, map->region, page);
-    struct sim_frame *frame = frame_at(cluster, number, map->region, page);
+    struct sim_frame *frame = frames_at(cluster, number, map->region, page);
     bool was = frame->writers > 0;
 
     if (map->writable[page] == writable) {
@@ -169,7 +169,7 @@ static void set_writable(struct cluster *cluster, uint32_t number, struct sim_ma
 
 /* --- actions --- */
 
-static _Noreturn void refuse(const struct cluster *cluster, uint32_t number,
+_Noreturn void frames_refuse(const struct cluster *cluster, uint32_t number,
                              const struct action *action, uint64_t page, const char *what)
 {
     oracle_fail(cluster, "O13", "%s: node %u page %llu (map %u, number %u)", what, number,
@@ -183,18 +183,23 @@ static void fill(struct cluster *cluster, uint32_t number, const struct action *
     bool bytes = action->source == BYTES_PAYLOAD;
 
     if (bytes && (payload == NULL || payload->values == NULL)) {
-        refuse(cluster, number, action, action->page, "FILL from a payload that is not there");
+        frames_refuse(cluster, number, action, action->page,
+                      "FILL from a payload that is not there");
+    }
+    if (frames_has_groups(cluster, number) && (action->write || action->map != 0)) {
+        frames_refuse(cluster, number, action, action->page,
+                      "FILL of what lies aside, for a mapping");
     }
     for (uint32_t i = 0; i < action->count; i++) {
         uint64_t page = action->page + i;
 
         if (cluster_frame(cluster, number, region, page)->present) {
-            refuse(cluster, number, action, page, "FILL of a page that is present");
+            frames_refuse(cluster, number, action, page, "FILL of a page that is present");
         }
         put_in(cluster, number, region, page, bytes ? payload->values[action->first + i] : 0,
                bytes ? payload->stamps[action->first + i] : 0);
         if (action->write && map != NULL && page < map->count) {
-            set_writable(cluster, number, map, page, true);
+            frames_set_writable(cluster, number, map, page, true);
         }
     }
 }
@@ -205,18 +210,24 @@ static void allow(struct cluster *cluster, uint32_t number, const struct action 
     struct sim_map *map = frames_map(cluster, number, action->map);
 
     if (map == NULL) {
-        refuse(cluster, number, action, action->page, "ALLOW in a mapping that does not exist");
+        frames_refuse(cluster, number, action, action->page,
+                      "ALLOW in a mapping that does not exist");
     }
     for (uint64_t page = action->page; page < action->page + action->count; page++) {
-        if (page >= map->count || map->region != region ||
-            !cluster_frame(cluster, number, region, page)->present) {
-            refuse(cluster, number, action, page, "ALLOW of a page that is not here");
+        const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
+
+        if (map->region != region || !frame->present ||
+            frame->shown != frames_has_groups(cluster, number)) {
+            frames_refuse(cluster, number, action, page, "ALLOW of a page that is not here");
         }
-        set_writable(cluster, number, map, page, true);
+        if (page >= map->count) {
+            break; /* of a group that reaches further than the mapping */
+        }
+        frames_set_writable(cluster, number, map, page, true);
     }
 }
 
-static void protect(struct cluster *cluster, uint32_t number, uint64_t first, uint64_t count,
+void frames_protect(struct cluster *cluster, uint32_t number, uint64_t first, uint64_t count,
                     uint32_t region)
 {
     struct sim_node *node = &cluster->nodes[number];
@@ -227,7 +238,7 @@ static void protect(struct cluster *cluster, uint32_t number, uint64_t first, ui
         for (uint64_t page = first;
              map->id != 0 && map->region == region && page < map->count && page < first + count;
              page++) {
-            set_writable(cluster, number, map, page, false);
+            frames_set_writable(cluster, number, map, page, false);
         }
     }
 }
@@ -236,8 +247,10 @@ static void drop(struct cluster *cluster, uint32_t number, const struct action *
                  uint32_t region)
 {
     for (uint64_t page = action->page; page < action->page + action->count; page++) {
-        if (cluster_frame(cluster, number, region, page)->writers > 0) {
-            refuse(cluster, number, action, page, "DROP of a page that is writable (F2)");
+        const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
+
+        if (frame->writers > 0 || frame->shown) {
+            frames_refuse(cluster, number, action, page, "DROP of a page that is writable (F2)");
         }
         take_out(cluster, number, region, page);
     }
@@ -250,7 +263,8 @@ static const struct sim_frame *leaving_frame(const struct cluster *cluster, uint
     const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
 
     if (!frame->present || frame->writers > 0) {
-        refuse(cluster, number, action, page, "bytes leave from a page that is absent or writable");
+        frames_refuse(cluster, number, action, page,
+                      "bytes leave from a page that is absent or writable");
     }
     return frame;
 }
@@ -272,7 +286,7 @@ static void keep(struct cluster *cluster, uint32_t number, const struct action *
     struct sim_kept *kept = calloc(1, sizeof(*kept) + 2 * (size_t)action->count * sizeof(uint64_t));
 
     if (*find_kept(node, action->keep) != NULL) {
-        refuse(cluster, number, action, action->page, "KEEP under a number that is in use");
+        frames_refuse(cluster, number, action, action->page, "KEEP under a number that is in use");
     }
     kept->number = action->keep;
     kept->region = region;
@@ -301,7 +315,7 @@ static void forget(struct cluster *cluster, uint32_t number, const struct action
     struct sim_kept *kept = *place;
 
     if (kept == NULL) {
-        refuse(cluster, number, action, action->page, "FORGET of what was not put aside");
+        frames_refuse(cluster, number, action, action->page, "FORGET of what was not put aside");
     }
     if (counts(node)) {
         oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->stamps, false);
@@ -313,7 +327,7 @@ static void forget(struct cluster *cluster, uint32_t number, const struct action
 static void close_map(struct cluster *cluster, uint32_t number, struct sim_map *map)
 {
     for (uint64_t page = 0; page < map->count; page++) {
-        set_writable(cluster, number, map, page, false);
+        frames_set_writable(cluster, number, map, page, false);
     }
     map->id = 0;
     free(map->writable);
@@ -343,12 +357,13 @@ static void atomic(struct cluster *cluster, uint32_t number, const struct action
     struct sim_node *node = &cluster->nodes[number];
     const struct message *message = &action->message;
     uint64_t page = message->offset / 4096, value;
-    struct sim_frame *frame = frame_at(cluster, number, region, page);
+    struct sim_frame *frame = frames_at(cluster, number, region, page);
     struct sim_atomic *atomic = calloc(1, sizeof(*atomic));
     struct sim_event *note = cluster_note(cluster, SIM_ATOMIC, number);
 
     if (!frame->present || frame->writers > 0) {
-        refuse(cluster, number, action, page, "an atomic operation on a page absent or writable");
+        frames_refuse(cluster, number, action, page,
+                      "an atomic operation on a page absent or writable");
     }
     value = frame->value;
     note->page = page;
@@ -382,7 +397,13 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
         allow(cluster, number, action, region);
         break;
     case ACTION_PROTECT:
-        protect(cluster, number, action->page, action->count, region);
+        frames_protect(cluster, number, action->page, action->count, region);
+        break;
+    case ACTION_GATHER:
+        frames_gather(cluster, number, action, region);
+        break;
+    case ACTION_SCATTER:
+        frames_scatter(cluster, number, action, region);
         break;
     case ACTION_DROP:
         drop(cluster, number, action, region);
@@ -395,7 +416,7 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
         break;
     case ACTION_POISON:
         for (uint32_t i = 0; i < action->count; i++) {
-            frame_at(cluster, number, region, action->page + i)->poisoned = true;
+            frames_at(cluster, number, region, action->page + i)->poisoned = true;
         }
         break;
     case ACTION_MAP_GONE:
@@ -422,8 +443,8 @@ void frames_copy_out(struct cluster *cluster, uint32_t number, const struct acti
     for (uint32_t i = 0; i < action->count; i++) {
         if (action->source == BYTES_KEPT) {
             if (kept == NULL || action->first + i >= kept->count) {
-                refuse(cluster, number, action, action->page + i,
-                       "bytes leave that were not put aside");
+                frames_refuse(cluster, number, action, action->page + i,
+                              "bytes leave that were not put aside");
             }
             values[i] = kept->values[action->first + i];
             stamps[i] = kept->stamps[action->first + i];

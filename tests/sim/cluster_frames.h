@@ -29,6 +29,24 @@ struct sim_map *frames_map(const struct cluster *cluster, uint32_t node, map_id 
 /** The frame that a program reaches through a mapping; NULL: it faults. */
 struct sim_frame *frames_reach(struct cluster *cluster, uint32_t node, const struct sim_map *map,
                                uint64_t page, bool write);
+/** Does this node show the regions' pages a group at a time (cluster_groups.c)? */
+bool frames_has_groups(const struct cluster *cluster, uint32_t node);
+/** GATHER and SCATTER. */
+void frames_gather(struct cluster *cluster, uint32_t node, const struct action *action,
+                   uint32_t region);
+void frames_scatter(struct cluster *cluster, uint32_t node, const struct action *action,
+                    uint32_t region);
+/** The frame, made if need be. */
+struct sim_frame *frames_at(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page);
+/** A mapping may write to a page from now on, or may not. */
+void frames_set_writable(struct cluster *cluster, uint32_t node, struct sim_map *map, uint64_t page,
+                         bool writable);
+/** No mapping may write to these pages. */
+void frames_protect(struct cluster *cluster, uint32_t node, uint64_t page, uint64_t count,
+                    uint32_t region);
+/** The core asks for what cannot be done. */
+_Noreturn void frames_refuse(const struct cluster *cluster, uint32_t node,
+                             const struct action *action, uint64_t page, const char *what);
 /** Carry out an action on frames. */
 void frames_execute(struct cluster *cluster, uint32_t node, const struct action *action,
                     uint32_t region, const struct sim_bytes *payload);

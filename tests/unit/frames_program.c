@@ -76,7 +76,7 @@ static uint64_t child_syscall(const uint8_t *from)
 
 static uint64_t child_count(struct child *child, volatile uint64_t *counter)
 {
-    uint64_t count = 0;
+    volatile uint64_t count = 0; /* a fault may jump out of the loop */
 
     while (*child->stop == 0) {
         *counter = *counter + 1;

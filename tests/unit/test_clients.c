@@ -277,6 +277,7 @@ static void test_attach_is_checked_and_answered(void **state)
     place->request.map = 7;
     place->request.address = (uint64_t)(uintptr_t)base;
     place->request.size_bytes = MAP_BYTES;
+    place->request.backend = SESSION_USERFAULTFD;
     send_request(place, fd, uffd);
     read_reply(place, fd);
     assert_int_equal(place->reply.reply.error, DSM_EINVAL);

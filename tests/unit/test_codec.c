@@ -213,6 +213,8 @@ static void fill_request(union any *any, uint32_t kind, uint64_t *random)
         request->map = (map_id)draw(random, UINT32_MAX);
         request->address = draw(random, UINT64_MAX);
         request->size_bytes = draw(random, UINT64_MAX);
+        request->backend = SESSION_USERFAULTFD + (uint32_t)draw(random, SESSION_BACKENDS - 2);
+        draw_text(random, request->why, sizeof(request->why));
         break;
     case SESSION_ADMIN:
         request->cursor = draw(random, UINT64_MAX);

@@ -185,6 +185,28 @@ static void test_too_large_member_is_refused(void **state)
     buffer_close(&buffer);
 }
 
+/** ATTACH names one of the back ends that there are; each of them has a word, and only they. */
+static void test_unknown_backend_is_refused(void **state)
+{
+    static const char *const names[] = {"unknown", "userfaultfd", "user-mode", "sigsegv",
+                                        "unknown"};
+    struct buffer buffer = {0};
+
+    (void)state;
+    for (uint32_t backend = 0; backend <= SESSION_BACKENDS; backend++) {
+        bool is_one = backend != 0 && backend != SESSION_BACKENDS;
+        struct session_request request = {.kind = SESSION_ATTACH, .backend = backend};
+
+        buffer_clear(&buffer);
+        session_request_pack(&request, &buffer);
+        assert_int_equal(
+            session_request_unpack(buffer_data(&buffer), buffer_len(&buffer), &request),
+            is_one ? 0 : DSM_EPROTO);
+        assert_string_equal(session_backend_name(backend), names[backend]);
+    }
+    buffer_close(&buffer);
+}
+
 /** Texts: as long as their member, with a NUL inside, beyond the bytes, of another type. */
 static void test_bad_text_is_refused(void **state)
 {
@@ -310,6 +332,7 @@ int main(void)
         cmocka_unit_test(test_signed_values),
         cmocka_unit_test(test_too_large_value_is_refused),
         cmocka_unit_test(test_too_large_member_is_refused),
+        cmocka_unit_test(test_unknown_backend_is_refused),
         cmocka_unit_test(test_bad_text_is_refused),
         cmocka_unit_test(test_unterminated_text_is_cut),
         cmocka_unit_test(test_bomb_is_refused),

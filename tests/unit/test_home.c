@@ -147,6 +147,47 @@ static void test_range_is_cut_to_pages_that_are_alike(void **state)
     assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 1)->count, 8);
 }
 
+/*
+ * Pages 7 and 8 are node 1's, written one after the other, and node 2 has read both: its copies are
+ * current, but it has told a version that says so of the first one only.
+ */
+static void test_upgrade_is_cut_to_pages_whose_copies_are_all_current(void **state)
+{
+    struct solo *solo = *state;
+    struct message write = solo_home_message(solo, MESSAGE_WRITE, 2, 1, 7, 2);
+
+    solo_home_has(solo, MESSAGE_WRITE, 1, 7);
+    solo_home_has(solo, MESSAGE_WRITE, 1, 8);
+    solo_home_has(solo, MESSAGE_READ, 2, 7);
+    solo_home_has(solo, MESSAGE_READ, 2, 8);
+    solo_forget(solo);
+    write.have = 1;
+    solo_message(solo, &write, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_INVALIDATE, 0)->count, 1);
+    solo_home_say_for(solo, MESSAGE_INVALIDATED, 1, 2, 1, 7);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->flags, FLAG_WRITE | FLAG_COPY);
+    solo_home_say(solo, MESSAGE_CONFIRM, 2, 1, 7, 1);
+    solo_forget(solo);
+    write = solo_home_message(solo, MESSAGE_WRITE, 2, 2, 8, 1);
+    write.have = 1;
+    solo_message(solo, &write, 0);
+    assert_int_equal(solo_home_sent(solo, MESSAGE_FORWARD), 1); /* bytes come */
+}
+
+static void test_copies_of_a_run_are_upgraded_together(void **state)
+{
+    struct solo *solo = *state;
+    struct message write = solo_home_message(solo, MESSAGE_WRITE, 2, 1, 7, 2);
+
+    solo_home_has(solo, MESSAGE_READ, 2, 7);
+    solo_home_has(solo, MESSAGE_READ, 2, 8);
+    solo_forget(solo);
+    write.have = 1;
+    solo_message(solo, &write, 0);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->granted, 2);
+    assert_int_equal(solo_sent(solo, MESSAGE_GRANT, 0)->flags, FLAG_WRITE | FLAG_COPY);
+}
+
 static void test_range_of_large_pages_is_bounded(void **state)
 {
     struct solo *solo = *state;
@@ -371,6 +412,8 @@ int main(void)
         FIXTURE(test_answers_that_do_not_fit_change_nothing),
         FIXTURE(test_requester_may_confirm_a_part),
         FIXTURE(test_range_is_cut_to_pages_that_are_alike),
+        FIXTURE(test_upgrade_is_cut_to_pages_whose_copies_are_all_current),
+        FIXTURE(test_copies_of_a_run_are_upgraded_together),
         FIXTURE(test_range_of_large_pages_is_bounded),
         FIXTURE(test_page_that_leaves_is_taken_over_with_its_bytes_only),
         FIXTURE(test_range_whose_source_has_nothing_is_started_anew),

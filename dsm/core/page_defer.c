@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What another node wants of a group that threads of this node wait for is put off, so that the
+ * group is once whole here and its threads have a turn: else pages that come one by one could be
+ * taken one by one, and no thread would ever get on (G5 in group.c). To the protocol such a message
+ * is one that the network has delayed. It is handled HOLD_MS after the group is whole or nobody
+ * waits for it any more; after DEFER_MS in any case.
+ *
+ * Nobody waits for ever: a message is put off only for a group whose first lacking page lies above
+ * all pages of the message. Who waits for these, waits for one that waits for a higher page.
+ */
+#include "dsm/core/group.h"
+
+/** A thread's turn when its group is whole. */
+#define HOLD_MS 1u
+/** How long a message is put off at most. */
+#define DEFER_MS 100u
+/** Messages put off at once; homes that are honest send fewer. */
+#define DEFERRED_MAX 256u
+
+/* Is this message, of all that is wanted here, to be put off (G5)? */
+static bool must_wait(const struct pages *pages, const struct message *message)
+{
+    bool reads = message->kind == MESSAGE_FORWARD && (message->flags & FLAG_WRITE) == 0;
+    uint64_t end = message->page + message->count;
+    bool waits = false;
+
+    for (const struct list *place = pages->assemblies.next; place != &pages->assemblies;
+         place = place->next) {
+        const struct assembly *assembly =
+            list_object((struct list *)(uintptr_t)place, struct assembly, place);
+        struct page_span group = pages_group(pages, assembly->region, assembly->page);
+        uint64_t lacks = assembly_lacks(pages, assembly);
+
+        if (!region_id_equal(assembly->region->record.id, message->region)) {
+            continue;
+        }
+        if (end > lacks && message->page < group.page + group.count) {
+            return false;
+        }
+        if (message->page < lacks && end > group.page && (!reads || assembly_writes(assembly))) {
+            waits = true;
+        }
+    }
+    return waits;
+}
+
+/* The same message of the same transfer, which has come before; NULL: it has not. */
+static struct deferred *find_deferred(const struct pages *pages, const struct message *message)
+{
+    for (struct list *place = pages->deferred.next; place != &pages->deferred;
+         place = place->next) {
+        struct deferred *deferred = list_object(place, struct deferred, place);
+
+        if (deferred->message.version == message->version &&
+            deferred->message.page == message->page &&
+            region_id_equal(deferred->message.region, message->region)) {
+            return deferred;
+        }
+    }
+    return NULL;
+}
+
+bool pages_defer(struct pages *pages, const struct message *message)
+{
+    struct deferred *deferred;
+
+    if (pages->is_due || list_is_empty(&pages->assemblies) || !must_wait(pages, message)) {
+        return false;
+    }
+    deferred = find_deferred(pages, message);
+    if (deferred == NULL) {
+        if (pages->count_deferred == DEFERRED_MAX) {
+            return false;
+        }
+        deferred = pool_get(&pages->deferred_pool);
+        deferred->due_ms = pages->context->now_ms + DEFER_MS;
+        list_add_tail(&pages->deferred, &deferred->place);
+        pages->count_deferred++;
+    }
+    deferred->message = *message;
+    return true;
+}
+
+bool pages_take_deferred(struct pages *pages, struct message *message)
+{
+    uint64_t now_ms = pages->context->now_ms;
+
+    for (struct list *place = pages->deferred.next; place != &pages->deferred;
+         place = place->next) {
+        struct deferred *deferred = list_object(place, struct deferred, place);
+
+        if (deferred->due_ms > now_ms + HOLD_MS && !must_wait(pages, &deferred->message)) {
+            deferred->due_ms = now_ms + HOLD_MS;
+        }
+        if (deferred->due_ms <= now_ms) {
+            *message = deferred->message;
+            list_remove(place);
+            pool_put(&pages->deferred_pool, deferred);
+            pages->count_deferred--;
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t pages_defer_deadline(const struct pages *pages)
+{
+    uint64_t due_ms = UINT64_MAX;
+
+    for (struct list *place = pages->deferred.next; place != &pages->deferred;
+         place = place->next) {
+        uint64_t other_ms = list_object(place, struct deferred, place)->due_ms;
+
+        due_ms = other_ms < due_ms ? other_ms : due_ms;
+    }
+    return due_ms;
+}
+
+void pages_defer_no_more(struct pages *pages)
+{
+    for (struct list *place = pages->deferred.next; place != &pages->deferred;
+         place = place->next) {
+        list_object(place, struct deferred, place)->due_ms = 0;
+    }
+}
