@@ -200,7 +200,7 @@ static void attach_log(struct client *client, struct session_request *request)
             *at = '?';
         }
     }
-    log_limited(&client->clients->limit, LOG_LEVEL_INFO,
+    log_limited(&client->clients->limit_attached, LOG_LEVEL_INFO,
                 "client attached client=%u uid=%u map=%u bytes=%" PRIu64 " backend=%s%s%s%s",
                 id_of(client), client->credential.uid, request->map, request->size_bytes,
                 session_backend_name(request->backend), request->why[0] ? " why=\"" : "",

@@ -65,6 +65,8 @@ void frames_free(struct frames *frames)
     table_close(&frames->regions);
     table_close(&frames->maps);
     table_close(&frames->keeps);
+    free(frames->pollfds);
+    free(frames->awaited);
     free(frames);
 }
 
@@ -129,6 +131,7 @@ int frames_region_open(struct frames *frames, region_id region, uint64_t size_by
         free(made);
         return DSM_ENOMEM;
     }
+    made->frames = frames;
     made->id = region;
     made->size_bytes = size_bytes;
     made->memory_bytes = round_up(size_bytes, unit_bytes);
@@ -309,6 +312,11 @@ int frames_attach(struct frames *frames, map_id map, client_id client,
         attachment->address > UINT64_MAX - attachment->len_bytes) {
         close(attachment->descriptor);
         return DSM_EINVAL;
+    }
+    /* A mapping never needs two places: those that have none yet count as well. */
+    if (!wait_reserve(frames, frames->maps.count)) {
+        close(attachment->descriptor);
+        return DSM_ENOMEM;
     }
     found->ops = ops;
     found->address = attachment->address;

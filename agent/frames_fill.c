@@ -11,6 +11,9 @@
 #include "agent/frames_state.h"
 #include "agent/uffd.h"
 
+/* A window takes so much of the addresses at most, which are few on a 32-bit machine. */
+#define WINDOW_PART 16
+
 /* One ACTION_FILL in progress. */
 struct fill {
     struct frames *frames;
@@ -99,7 +102,11 @@ static uint64_t fill_through(struct fill *fill, struct frames_map *map, uint64_t
     return offset - start;
 }
 
-/* An inaccessible mapping of the whole region, with a userfaultfd of our own; false: not to be had.
+/*
+ * An inaccessible mapping of the whole region, with a userfaultfd of our own; false: not to be had,
+ * as where this agent may have no userfaultfd at all. Then no program here has one either, and only
+ * memory is at stake: where huge pages are forced on shared memory the kernel stores zeros around a
+ * page that is written, which programs over a channel are kept from.
  */
 static bool window_open(struct frames_region *region)
 {
@@ -107,6 +114,9 @@ static bool window_open(struct frames_region *region)
 
     if (region->window != NULL) {
         return true;
+    }
+    if (region->memory_bytes > SIZE_MAX / WINDOW_PART) {
+        return false;
     }
     window =
         mmap(NULL, region->memory_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, region->memfd, 0);

@@ -179,7 +179,11 @@ void frames_poison(struct frames *frames, region_id region, uint64_t page, uint3
     if (!span_find_whole(frames, region, page, count, &span)) {
         return;
     }
-    frames_drop(frames, region, page, count); /* What is present stays as it is. */
+    /* What is present stays as it is. Of a group the core has dropped what is lost; the other pages
+     * lie aside and are still to be had. */
+    if (!region_has_groups(span.region)) {
+        frames_drop(frames, region, page, count);
+    }
     for (struct frames_map *map = span.region->maps; map != NULL; map = map->next) {
         if (map_cut(map, &span, &start, &len_bytes)) {
             map->ops->poison(map, start, len_bytes);

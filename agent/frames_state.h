@@ -30,6 +30,7 @@ struct frames_map {
 /** A region's memory on this node. */
 struct frames_region {
     struct table_link link; /* in frames->regions; the first member */
+    struct frames *frames;
     region_id id;
     struct frames_map *maps;
     uint64_t size_bytes;   /* whole region pages */
@@ -59,6 +60,10 @@ struct frames {
     uint64_t page_bytes; /* of the hardware */
     struct table regions, maps, keeps;
     struct frames_counters counters;
+    /* Room for every mapping that is attached: waiting must not fail (frames_wait.c). */
+    struct pollfd *pollfds;
+    struct frames_map **awaited;
+    uint32_t capacity_awaited;
     struct log_limit limit, limit_bounce;
 };
 
@@ -106,6 +111,8 @@ void span_protect(const struct frames_span *span, const struct frames_map *excep
 void span_hide(const struct frames_span *span);
 /** Write-protect and hide a range, and wait until that holds. */
 void span_take(const struct frames_span *span);
+/** Make room for waiting for so many mappings; false without memory. */
+bool wait_reserve(struct frames *frames, uint32_t count);
 /** Wait until every program has carried out what it was ordered, or has ended (frames_wait.c). */
 void span_settle(const struct frames_span *span);
 /** Drop the pages of a hidden range. */

@@ -3,28 +3,44 @@
 #include "agent/frames.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "agent/frames_state.h"
 #include "net/fault_channel.h"
-
-/* Programs that are waited for at once; all have their orders by then, so the others work on. */
-#define AWAITED_MAX 32u
 
 static uint64_t clock_ms(void)
 {
     return uv_hrtime() / 1000000;
 }
 
+bool wait_reserve(struct frames *frames, uint32_t count)
+{
+    struct pollfd *pollfds;
+    struct frames_map **maps;
+
+    if (count <= frames->capacity_awaited) {
+        return true;
+    }
+    count = count * 2 > 16 ? count * 2 : 16;
+    pollfds = realloc(frames->pollfds, count * sizeof(*pollfds));
+    frames->pollfds = pollfds != NULL ? pollfds : frames->pollfds;
+    maps = realloc(frames->awaited, count * sizeof(struct frames_map *));
+    frames->awaited = maps != NULL ? maps : frames->awaited;
+    if (pollfds == NULL || maps == NULL) {
+        return false;
+    }
+    frames->capacity_awaited = count;
+    return true;
+}
+
 /* Those that have not obeyed yet. */
-static uint32_t list_awaited(const struct frames_region *region, struct frames_map **maps,
-                             struct pollfd *pollfds)
+static uint32_t list_awaited(const struct frames_region *region, struct frames *frames)
 {
     uint32_t count = 0;
 
-    for (struct frames_map *map = region->maps; map != NULL && count < AWAITED_MAX;
-         map = map->next) {
-        if (map_is_usable(map) && map->ops->is_awaited(map, &pollfds[count])) {
-            maps[count++] = map;
+    for (struct frames_map *map = region->maps; map != NULL; map = map->next) {
+        if (map_is_usable(map) && map->ops->is_awaited(map, &frames->pollfds[count])) {
+            frames->awaited[count++] = map;
         }
     }
     return count;
@@ -32,27 +48,28 @@ static uint32_t list_awaited(const struct frames_region *region, struct frames_m
 
 void span_settle(const struct frames_span *span)
 {
-    struct frames_map *maps[AWAITED_MAX];
-    struct pollfd pollfds[AWAITED_MAX];
+    struct frames *frames = span->region->frames;
     uint64_t end_ms = 0;
     uint32_t count;
 
-    while ((count = list_awaited(span->region, maps, pollfds)) > 0) {
+    while ((count = list_awaited(span->region, frames)) > 0) {
         uint64_t now_ms = clock_ms();
         int ready = 0;
 
         end_ms = end_ms == 0 ? now_ms + FAULT_DEADLINE_MS : end_ms;
         if (now_ms < end_ms) {
-            ready = poll(pollfds, count, (int)(end_ms - now_ms));
+            ready = poll(frames->pollfds, count, (int)(end_ms - now_ms));
         }
         if (ready < 0 && errno == EINTR) {
             continue;
         }
         for (uint32_t at = 0; at < count; at++) {
+            struct frames_map *map = frames->awaited[at];
+
             if (ready <= 0) {
-                maps[at]->ops->on_late(maps[at]);
-            } else if (pollfds[at].revents != 0) {
-                maps[at]->ops->on_awaited(maps[at]);
+                map->ops->on_late(map);
+            } else if (frames->pollfds[at].revents != 0) {
+                map->ops->on_awaited(map);
             }
         }
     }

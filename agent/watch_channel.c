@@ -294,6 +294,9 @@ static bool take_report(struct frames_map *map, const struct fault_report *repor
         bool is_sent = report->number - channel->done <= channel->sent - channel->done;
 
         channel->done = is_sent ? report->number : channel->done;
+        if (!is_waiting(channel)) {
+            channel->awaited = channel->done; /* Numbers come round: the two stay close. */
+        }
         return is_sent;
     }
     if ((report->word != FAULT_WORD_READ && !write) || report->offset >= map->end - map->start ||
@@ -308,8 +311,8 @@ static bool take_report(struct frames_map *map, const struct fault_report *repor
     return true;
 }
 
-/* Receive up to `max` reports; false when there are no more for now. */
-static bool receive(struct frames_map *map, uint32_t max, bool tells)
+/* Receive up to `max` reports. */
+static void receive(struct frames_map *map, uint32_t max, bool tells)
 {
     /* Whoever is told of a report may close the mapping. */
     for (uint32_t count = 0; count < max && map->frames != NULL && !map->lost; count++) {
@@ -317,19 +320,18 @@ static bool receive(struct frames_map *map, uint32_t max, bool tells)
         struct packet packet = {0};
         int error = packet_receive(map->descriptor, (uint8_t *)&report, sizeof(report), &packet);
 
-        if (error == DSM_EAGAIN) {
-            return false;
+        if (error == DSM_EAGAIN || error == DSM_ESYS) {
+            return; /* Out of memory, the kernel may do better in the next turn. */
         }
-        if (error == DSM_EDOWN || error == DSM_ESYS) {
+        if (error == DSM_EDOWN) {
             hang_up(map);
-            return false;
+            return;
         }
         packet_close_fds(&packet);
         if (error != 0 || packet.len_bytes != sizeof(report) || !take_report(map, &report, tells)) {
             cut_off(map, "it reports what is no report");
         }
     }
-    return true;
 }
 
 static void on_ready(struct frames_map *map, int status, int events)

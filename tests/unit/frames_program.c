@@ -167,14 +167,19 @@ static void child_main(struct child *child, uint32_t backend, int memfd, uint64_
 {
     struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
     bool by_channel = backend == SESSION_SIGSEGV;
+    uint8_t *base;
     uint64_t address;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* A failed test leaves nobody behind. */
     child_of_handler(child);
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
-    child->base = mmap(NULL, len_bytes, by_channel ? PROT_NONE : PROT_READ | PROT_WRITE,
-                       MAP_SHARED | MAP_NORESERVE, memfd, (off_t)offset);
+    /* Where a larger hardware page is played, the kernel would not align it so. */
+    base = mmap(NULL, len_bytes + child->hardware_page, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    base += (0 - (uintptr_t)base) % child->hardware_page;
+    child->base = mmap(base, len_bytes, by_channel ? PROT_NONE : PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memfd, (off_t)offset);
     if (child->base == MAP_FAILED) {
         _exit(2);
     }
@@ -198,6 +203,16 @@ static void child_main(struct child *child, uint32_t backend, int memfd, uint64_
 }
 
 /* The agent's part. */
+
+bool has_userfaultfd(void)
+{
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    int uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+
+    close(device);
+    close(uffd);
+    return uffd >= 0;
+}
 
 static void on_fault(void *context, map_id map, uint64_t page, bool write)
 {
@@ -413,6 +428,15 @@ uint64_t program_do(struct program *program, struct agent_side *side, uint32_t o
     result = program_result(program, side);
     assert_int_equal(result.signal, 0);
     return result.value;
+}
+
+void program_stop(const struct program *program)
+{
+    int status = 0;
+
+    assert_int_equal(kill(program->pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(program->pid, &status, WUNTRACED), program->pid);
+    assert_true(WIFSTOPPED(status));
 }
 
 void program_kill(struct program *program)

@@ -77,6 +77,8 @@ struct agent_side {
     uint8_t *store;
 };
 
+/** Can a userfaultfd be had here? An emulator may have the device and nothing behind it. */
+bool has_userfaultfd(void);
 /** Make the loop, the frames and one region. */
 void side_open(struct agent_side *side, uint64_t count_pages, uint32_t page_size);
 /** The same where the hardware page is `hardware_page` bytes. */
@@ -112,6 +114,8 @@ struct program_result program_result(struct program *program, struct agent_side 
 /** Order and result; the touch must raise no signal. */
 uint64_t program_do(struct program *program, struct agent_side *side, uint32_t op, uint64_t offset,
                     uint64_t value);
+/** Stop it, each thread of it. */
+void program_stop(const struct program *program);
 /** Kill it, unless it has ended, and wait for its end. */
 void program_kill(struct program *program);
 /** Has it been killed? Does not wait. */
