@@ -295,11 +295,10 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
  * @protection DSM_READ, or DSM_READ | DSM_WRITE
  * @mapped     the address; release with dsm_shm_unmap()
  *
- * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, or unknown protection
+ * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, unknown protection or $DSM_FAULTS
  *         DSM_ERANGE  [offset, offset + len_bytes) leaves the region, says the catalog's keeper
  *         DSM_EKEEPER it cannot be reached, and the region has not been as large so far
- *         DSM_ENOTSUP nothing can serve its faults here, or not what $DSM_FAULTS says
- *         DSM_EPERM   the same for want of rights; DSM_EINVAL too: $DSM_FAULTS names no back end
+ *         DSM_ENOTSUP, DSM_EPERM  nothing can serve its faults here, or not what $DSM_FAULTS says
  *         DSM_ENOMEM  too little memory, or more than this program can address: map a part of it
  *         DSM_EACCES  DSM_WRITE through a handle that was opened O_RDONLY
  *         DSM_EBUSY   something is mapped at address
