@@ -472,9 +472,14 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
  * @delta  added, modulo 2^64
  * @old    the value before, written on success; may be NULL
  *
- * Errors: DSM_EINVAL misaligned; DSM_ERANGE; DSM_EACCES; DSM_EDOWN; DSM_ESTALE; DSM_ETIMEDOUT;
- * DSM_ENOAGENT Done at the page's home: many nodes adding make no page travel. A node that adds
- * alone is faster with C11 atomics on its mapping.
+ * In a typed region the integer is a u64 or i64 of the type, and each node sees it in its own byte
+ * order. In an untyped one it is 8 little-endian bytes on every node: a plain load of it on a
+ * big-endian machine needs le64toh().
+ *
+ * Errors: DSM_EINVAL misaligned, or no u64 or i64 begins there in a typed region
+ *         DSM_ERANGE, DSM_EACCES, DSM_EDOWN, DSM_ESTALE, DSM_ETIMEDOUT, DSM_ENOAGENT
+ * Done at the page's home: many nodes adding make no page travel. A node that adds alone is faster
+ * with C11 atomics on its mapping.
  */
 int dsm_fetch_add(struct dsm_region *region, uint64_t offset, uint64_t delta, uint64_t *old);
 
