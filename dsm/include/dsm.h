@@ -14,18 +14,16 @@
  *   system      With userfaultfd read(2), write(2), send(2) and the like may have region memory.
  *   calls       With the others they give EFAULT for a page that is not here at that moment:
  *               dsm_read(), dsm_write(), dsm_send(), dsm_recv() (dsm_io.h) work with all.
- *               What pins pages may not have it: io_uring fixed buffers, O_DIRECT, RDMA and vfio
- *               bypass the protocol and lose writes. So do mremap, mprotect,
- *               madvise(MADV_REMOVE) and munmap of a part of a mapping.
+ *               io_uring fixed buffers, O_DIRECT, RDMA and vfio pin pages and lose writes. So do
+ *               mremap, mprotect, madvise(MADV_REMOVE) and munmap of a part of a mapping.
  *   signals     A load or store may block for as long as a page takes to come; signals are handled
  *               meanwhile. A handler that touches region memory may block too. No dsm_ function but
  *               dsm_on_sigsegv() may be called from a handler. Where SIGSEGV serves the faults, no
  *               thread may block it while it touches a region; a handler of it that the program had
  *               before its first mapping gets what is not ours, one that it installs later has to
  *               call dsm_on_sigsegv().
- *   stacks      A stack inside a region, and the smallest ones, work; where SIGSEGV serves the
- *               faults, a thread with its stack inside a region needs sigaltstack(2) elsewhere,
- *               with room for each handler that may nest.
+ *   stacks      Where SIGSEGV serves the faults, a thread with its stack inside a region needs
+ *               sigaltstack(2) elsewhere, with room for each handler that may nest.
  *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables
  *   on
  *               one page that two nodes write make that page travel. Correct, but slow.
@@ -38,8 +36,7 @@
  *   threads     Every function may be called from any thread. A handle must not be closed while
  *               another thread is using it.
  *
- * Consistency  Loads and stores of all programs on all nodes are sequentially consistent per
- * region,
+ * Consistency  Loads and stores of all programs and nodes are sequentially consistent in a region,
  *              so C11 atomics and lock-free code work between machines as they do on one.
  *
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
@@ -499,7 +496,5 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 #ifdef __cplusplus
 }
 #endif
-
 #include "dsm_io.h"
-
 #endif
