@@ -6,15 +6,24 @@
  * name, map it, and use plain loads and stores. This header says first what will bite you.
  *
  * Caveats
- *   fork        Mappings are not inherited (MADV_DONTFORK): a child that touches one gets SIGSEGV.
- *               A session belongs to the process that made it; the child calls dsm_connect()
- *               itself.
- *   system      read(2), write(2), send(2) and the like may be given region memory. What pins pages
- *   calls       may not: io_uring fixed buffers, O_DIRECT, RDMA and vfio bypass the protocol and
- *   lose
- *               writes. So do mremap, madvise(MADV_REMOVE) and munmap of a part of a mapping.
- *   signals     A load or store may block for as long as a page takes to come. A handler that
- *               touches region memory may block too. No dsm_ function may be called from a handler.
+ *   back ends   What serves the faults is chosen when the first mapping is made, best first:
+ *               userfaultfd; userfaultfd for user mode alone; SIGSEGV with mprotect(2).
+ *               $DSM_FAULTS=userfaultfd, user-mode or sigsegv forces one. The agent logs which.
+ *   fork        Mappings are not inherited: a child that touches one gets SIGSEGV. A session
+ *               belongs to the process that made it; the child calls dsm_connect() itself.
+ *   system      With userfaultfd read(2), write(2), send(2) and the like may have region memory.
+ *   calls       With the others they give EFAULT for a page that is not here at that moment:
+ *               dsm_read(), dsm_write(), dsm_send(), dsm_recv() (dsm_io.h) work with all.
+ *               io_uring fixed buffers, O_DIRECT, RDMA and vfio pin pages and lose writes. So do
+ *               mremap, mprotect, madvise(MADV_REMOVE) and munmap of a part of a mapping.
+ *   signals     A load or store may block for as long as a page takes to come; signals are handled
+ *               meanwhile. A handler that touches region memory may block too. No dsm_ function but
+ *               dsm_on_sigsegv() may be called from a handler. Where SIGSEGV serves the faults, no
+ *               thread may block it while it touches a region; a handler of it that the program had
+ *               before its first mapping gets what is not ours, one that it installs later has to
+ *               call dsm_on_sigsegv().
+ *   stacks      Where SIGSEGV serves the faults, a thread with its stack inside a region needs
+ *               sigaltstack(2) elsewhere, with room for each handler that may nest.
  *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables
  *   on
  *               one page that two nodes write make that page travel. Correct, but slow.
@@ -27,8 +36,7 @@
  *   threads     Every function may be called from any thread. A handle must not be closed while
  *               another thread is using it.
  *
- * Consistency  Loads and stores of all programs on all nodes are sequentially consistent per
- * region,
+ * Consistency  Loads and stores of all programs and nodes are sequentially consistent in a region,
  *              so C11 atomics and lock-free code work between machines as they do on one.
  *
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
@@ -243,7 +251,6 @@ int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats);
  *         DSM_EEXIST  O_CREAT | O_EXCL and the name is taken
  *         DSM_EACCES  the mode forbids
  *         DSM_ETYPE   the region has another type than options->type, or none
- *         DSM_ENOTSUP its pages would be smaller than this machine's
  *         DSM_EKEEPER the catalog's keeper cannot be reached; nothing was made
  *         DSM_ETIMEDOUT, DSM_ENOAGENT, DSM_ENOMEM
  * Blocks for one or two round trips to the catalog's keeper. Source: shm_open(3).
@@ -278,19 +285,21 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
 /**
  * Map a part of a region.
  *
- * @address    where, a multiple of the region's page size, replaces nothing that is mapped; or NULL
- * @offset     bytes, a multiple of the region's page size
- * @len_bytes  at least 1; rounded up to whole pages
+ * @address    where, replaces nothing that is mapped; or NULL. A multiple of the region's page size
+ *             and of this machine's; when offset is none of the latter, plus what is over
+ * @offset     bytes, a multiple of the region's page size, whatever this machine's is
+ * @len_bytes  at least 1; rounded up to whole pages, of this machine when those are larger
  * @protection DSM_READ, or DSM_READ | DSM_WRITE
  * @mapped     the address; release with dsm_shm_unmap()
  *
- * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, or unknown protection
+ * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, unknown protection or $DSM_FAULTS
  *         DSM_ERANGE  [offset, offset + len_bytes) leaves the region, says the catalog's keeper
  *         DSM_EKEEPER it cannot be reached, and the region has not been as large so far
- *         DSM_ENOTSUP its pages are smaller than this machine's
+ *         DSM_ENOTSUP, DSM_EPERM  nothing can serve its faults here, or not what $DSM_FAULTS says
+ *         DSM_ENOMEM  too little memory, or more than this program can address: map a part of it
  *         DSM_EACCES  DSM_WRITE through a handle that was opened O_RDONLY
  *         DSM_EBUSY   something is mapped at address
- *         DSM_ESTALE, DSM_ENOMEM, DSM_ESYS, DSM_ETIMEDOUT, DSM_ENOAGENT
+ *         DSM_ESTALE, DSM_ESYS, DSM_ETIMEDOUT, DSM_ENOAGENT
  * The mapping outlives the handle. The same region may be mapped any number of times.
  * No page moves before it is touched. Source: mmap(2), Mach vm_map.
  */
@@ -335,8 +344,8 @@ int dsm_shm_unlink(struct dsm *dsm, const char *name);
  * Errors: DSM_ERANGE  [offset, offset + len_bytes) leaves the region; nothing was read
  *         DSM_EDOWN   an owner was lost; the bytes before that page were read
  *         DSM_ESTALE, DSM_ENOMEM, DSM_ENOAGENT
- * Blocks until each touched page is here. No signal is raised for a lost page. Source: Mach
- * vm_read.
+ * Blocks until each touched page is here. No signal is raised for a lost page, but by userfaultfd
+ * for user mode alone. Source: Mach vm_read.
  */
 int dsm_vm_read(struct dsm_region *region, uint64_t offset, void *to, size_t len_bytes);
 
@@ -487,7 +496,5 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 #ifdef __cplusplus
 }
 #endif
-
 #include "dsm_io.h"
-
 #endif

@@ -70,13 +70,15 @@ struct fault_ops {
     void (*attached)(struct fault_map *map);
     /** From now on nothing changes the range behind the caller's back: it may be unmapped. */
     void (*retire)(struct fault_map *map);
-    /** Let every thread that is blocked in the range look again, whatever is mapped there now. */
+    /** It is unmapped or fenced: let every thread that is blocked in the range look again. */
     void (*wake)(const struct fault_map *map, void *address, size_t len_bytes);
     /**
-     * Stop watching; the range is unmapped or fenced, else blocked threads read zeros. `in_child`:
-     * in a forked child, which has no range and never called retire().
+     * Stop watching; without wake() before, blocked threads read zeros. `in_child`: in a forked
+     * child, which has no range and never called retire().
      */
     void (*stop)(struct fault_map *map, bool in_child);
+    /** The agent knows that a mapping is gone: what was kept for it may go. */
+    void (*settle)(struct fault *fault);
 };
 
 /** The back end of one session. */

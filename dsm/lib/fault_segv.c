@@ -27,7 +27,38 @@ struct segv_service {
     int epoll, stop, empty;
     pthread_t thread;
     pthread_mutex_t lock;
+    struct segv_map *maps;
 };
+
+static void list_add(struct segv_service *service, struct segv_map *map)
+{
+    (void)pthread_mutex_lock(&service->segv->lock);
+    map->next = service->maps;
+    service->maps = map;
+    (void)pthread_mutex_unlock(&service->segv->lock);
+}
+
+static void map_free(struct segv_map *map)
+{
+    (void)munmap(map->room, map->count_pages);
+    (void)close(map->channel);
+    free(map);
+}
+
+/* Take it off the list and free it. */
+static void list_remove(struct segv_service *service, struct segv_map *map)
+{
+    struct segv_map **link;
+
+    (void)pthread_mutex_lock(&service->segv->lock);
+    for (link = &service->maps; *link != map; link = &(*link)->next) {
+    }
+    *link = map->next;
+    (void)pthread_mutex_unlock(&service->segv->lock);
+    /* It does not go by itself while children of a fork have the channel, too. */
+    (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, map->channel, NULL);
+    map_free(map);
+}
 
 static void watch_for(struct segv_service *service, struct segv_map *map, uint32_t events)
 {
@@ -61,7 +92,8 @@ static bool orders_take(struct segv_service *service, struct segv_map *map)
         if (len < 0 && (errno == EAGAIN || errno == EINTR || errno == ENOMEM)) {
             break;
         }
-        is_well = len == (ssize_t)sizeof order && segv_order_apply(service->segv, map, &order) == 0;
+        is_well = len == (ssize_t)sizeof order &&
+                  (map->is_gone || segv_order_apply(service->segv, map, &order) == 0);
         if (is_well) {
             map->done = order.number;
             carried_out = true;
@@ -73,11 +105,16 @@ static bool orders_take(struct segv_service *service, struct segv_map *map)
     return is_well;
 }
 
-/* No page comes through this channel any more: to the program that is as if the agent had gone. */
-static void channel_fail(struct segv_service *service, struct segv_map *map)
+/* While it is mapped, the end of its channel is to the program as if the agent had gone. */
+static void on_hang_up(struct segv_service *service, struct segv_map *map)
 {
     (void)epoll_ctl(service->epoll, EPOLL_CTL_DEL, map->channel, NULL);
-    (void)shutdown(service->session, SHUT_RDWR);
+    map->hung_up = true;
+    if (map->is_orphan) {
+        list_remove(service, map);
+    } else if (!map->is_gone) {
+        (void)shutdown(service->session, SHUT_RDWR);
+    }
 }
 
 /* Events are asked for again under the lock: a mapping may have been retired since. */
@@ -94,8 +131,8 @@ static bool turn(struct segv_service *service)
 
         if (map == NULL) {
             go_on = false;
-        } else if (!orders_take(service, map)) {
-            channel_fail(service, map);
+        } else if ((!map->is_retired || map->is_gone) && !orders_take(service, map)) {
+            on_hang_up(service, map);
         }
     }
     (void)pthread_mutex_unlock(&service->lock);
@@ -205,11 +242,21 @@ static void segv_close(struct fault *fault, bool in_child)
     struct segv_service *service = fault->service;
     uint64_t one = 1;
 
+    /* Only orphans are left. */
     if (!in_child) {
         while (write(service->stop, &one, sizeof one) < 0 && errno == EINTR) {
         }
         (void)pthread_join(service->thread, NULL);
         (void)pthread_mutex_destroy(&service->lock);
+    }
+    while (service->maps != NULL) {
+        struct segv_map *map = service->maps;
+
+        service->maps = map->next;
+        if (!in_child) {
+            (void)shutdown(map->channel, SHUT_RDWR);
+        }
+        map_free(map);
     }
     segv_handler_remove(service->segv);
     descriptors_close(service);
@@ -232,13 +279,6 @@ static int access_make(struct segv_map *map)
     return map->room == MAP_FAILED ? -1 : 0;
 }
 
-static void map_free(struct segv_map *map)
-{
-    (void)munmap(map->room, map->count_pages);
-    (void)close(map->channel);
-    free(map);
-}
-
 /* Enter it into the table and among what the thread waits for. */
 static int map_enter(struct segv_service *service, struct segv_map *map, char *text)
 {
@@ -248,7 +288,7 @@ static int map_enter(struct segv_service *service, struct segv_map *map, char *t
                                .channel = map->channel,
                                .access = map->access};
     struct epoll_event event = {.events = EPOLLIN, .data = {.ptr = map}};
-    int error = 0;
+    int error;
 
     map->place = segv_add(service->segv, &watch);
     if (map->place == NULL) {
@@ -257,8 +297,12 @@ static int map_enter(struct segv_service *service, struct segv_map *map, char *t
     if (epoll_ctl(service->epoll, EPOLL_CTL_ADD, map->channel, &event) != 0) {
         error = refuse(errno, "waiting for orders", text);
         segv_remove(service->segv, map->place);
+        return error;
     }
-    return error;
+    (void)pthread_mutex_lock(&service->lock);
+    list_add(service, map);
+    (void)pthread_mutex_unlock(&service->lock);
+    return 0;
 }
 
 static int segv_start(struct fault *fault, const struct fault_range *range,
@@ -312,34 +356,55 @@ static void segv_retire(struct fault_map *fault_map)
         return;
     }
     (void)pthread_mutex_lock(&map->service->lock);
-    (void)epoll_ctl(map->service->epoll, EPOLL_CTL_DEL, map->channel, NULL);
+    map->is_retired = true;
     (void)pthread_mutex_unlock(&map->service->lock);
     segv_remove(map->service->segv, map->place);
     fault_map->place = NULL;
 }
 
+/* The agent may be waiting for answers all the time: it gets them from now on. */
 static void segv_wake_all(const struct fault_map *fault_map, void *address, size_t len_bytes)
 {
-    segv_wake(fault_map->segv->service->segv, (uintptr_t)address, len_bytes);
+    struct segv_map *map = fault_map->segv;
+
+    (void)pthread_mutex_lock(&map->service->lock);
+    map->is_gone = true;
+    (void)pthread_mutex_unlock(&map->service->lock);
+    segv_wake(map->service->segv, (uintptr_t)address, len_bytes);
 }
 
 /*
- * Children of a fork may have the channel, too: shut down, it is closed in all of them. A child
- * must leave it to its parent.
+ * The channel stays until the agent has closed its end, or the session is over: the agent takes one
+ * that ends before for that of a program which has withdrawn from its control. Without a mapping at
+ * the agent, which has not seen the channel then, there is nothing to wait for.
  */
 static void segv_stop(struct fault_map *fault_map, bool in_child)
 {
-    if (fault_map->descriptor >= 0) {
+    struct segv_map *map = fault_map->segv;
+    struct segv_service *service;
+    bool unseen = fault_map->descriptor >= 0;
+
+    fault_map->segv = NULL;
+    if (unseen) {
         (void)close(fault_map->descriptor);
         fault_map->descriptor = -1;
     }
-    if (fault_map->segv != NULL) {
-        if (!in_child) {
-            (void)shutdown(fault_map->segv->channel, SHUT_RDWR);
-        }
-        map_free(fault_map->segv);
-        fault_map->segv = NULL;
+    if (map == NULL || in_child) {
+        return;
     }
+    service = map->service;
+    (void)pthread_mutex_lock(&service->lock);
+    map->is_orphan = true;
+    if (map->hung_up || unseen) {
+        list_remove(service, map);
+    }
+    (void)pthread_mutex_unlock(&service->lock);
+}
+
+/* The agent has closed its end, so this finds it closed. */
+static void segv_settle(struct fault *fault)
+{
+    (void)turn(fault->service);
 }
 
 const struct fault_ops fault_segv_ops = {
@@ -352,4 +417,5 @@ const struct fault_ops fault_segv_ops = {
     .retire = segv_retire,
     .wake = segv_wake_all,
     .stop = segv_stop,
+    .settle = segv_settle,
 };

@@ -235,11 +235,16 @@ static void uffd_stop(struct fault_map *map, bool in_child)
     }
 }
 
+static void uffd_settle(struct fault *fault)
+{
+    (void)fault;
+}
+
 #define UFFD_OPS(kind, serves, way)                                                                \
     {                                                                                              \
         .backend = (kind), .system_calls = (serves), .open = way##_open, .close = uffd_close,      \
         .start = way##_start, .attached = uffd_attached, .retire = uffd_retire, .wake = uffd_wake, \
-        .stop = uffd_stop                                                                          \
+        .stop = uffd_stop, .settle = uffd_settle                                                   \
     }
 
 const struct fault_ops fault_device_ops = UFFD_OPS(SESSION_USERFAULTFD, true, device);

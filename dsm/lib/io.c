@@ -109,7 +109,7 @@ static ssize_t output_by_copy(const struct transfer *transfer, const uint8_t *by
     if (copy == NULL) {
         return -1;
     }
-    memcpy(copy, bytes, len_bytes);
+    segv_copy(copy, bytes, len_bytes);
     len = output_once(transfer, copy, len_bytes);
     saved = errno;
     free(copy);
@@ -164,7 +164,7 @@ static ssize_t input_by_copy(const struct transfer *transfer, uint8_t *bytes, si
         if (touch(bytes + done, step, true, &all_ours) < step) {
             break;
         }
-        memcpy(bytes + done, copy + done, step);
+        segv_copy(bytes + done, copy + done, step);
         done += step;
     }
     if (len > 0 && done < (size_t)len && done < len_bytes) {

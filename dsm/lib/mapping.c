@@ -191,8 +191,8 @@ static int range_map(struct dsm_region *region, const struct mapping_wish *wish,
     void *address;
 
     if (wish->address != NULL) {
-        address = map_at((uint8_t *)wish->address - mapping->lead_bytes, len, protection, memfd,
-                         offset);
+        address =
+            map_at((uint8_t *)wish->address - mapping->lead_bytes, len, protection, memfd, offset);
     } else {
         address = map_anywhere(region, len, protection, memfd, offset);
     }
@@ -308,6 +308,7 @@ void mapping_tell_gone(struct dsm *dsm, const char *name, map_id map)
         /* A failure means that the agent is gone or forgets it with the session; there is nothing
          * left here that could be given back once more. */
         (void)session_release(dsm, &deed, &call);
+        dsm->fault.ops->settle(&dsm->fault);
     }
 }
 

@@ -9,8 +9,8 @@
  *   V1 a place is looked at only while it has a user, or is known to be the looker's own
  *   V2 segv_remove() returns when no handler looks at the place any more: its channel may be closed
  *      and its range unmapped
- *   V3 access[i] is never more than the protection of page i, and a word of the page is bumped
- *      after each change
+ *   V3 SEGV_ACCESS(access[i]) is never more than the protection of page i, and the word of the page
+ *      is bumped after each change
  *   V4 whoever waits has read the word before it reported
  */
 #ifndef DSM_LIB_SEGV_H
@@ -28,6 +28,9 @@
 #define SEGV_WORDS 256u
 #define SEGV_PLACES_PER_CHUNK 64u
 #define SEGV_RETRIES 64u
+/** Of a page's byte: what it may be touched for now, and what the agent last allowed. */
+#define SEGV_ACCESS(byte) ((uint8_t)((byte)&0x0f))
+#define SEGV_ALLOWED(byte) ((uint8_t)((byte) >> 4))
 
 /** What to put into the table. */
 struct segv_watch {
@@ -35,7 +38,7 @@ struct segv_watch {
     size_t len_bytes;
     bool writable;
     int channel; /* net/fault_channel.h; -1: the kernel serves it, but for system calls */
-    _Atomic uint8_t *access; /* with a channel: enum fault_access of each page; borrowed */
+    _Atomic uint8_t *access; /* with a channel: of each page, enum fault_access twice; borrowed */
 };
 
 /** One mapping in the table. */
@@ -58,8 +61,7 @@ struct segv {
     struct sigaction before;                /* the handler that the program had */
     /* The rest is the writers'. */
     pthread_mutex_t lock;
-    uint32_t count_handlers;   /* segv_handler_add() */
-    bool is_called_by_program; /* the program has replaced our handler by one of its own */
+    uint32_t count_handlers; /* segv_handler_add() */
 };
 
 /** The process's one. Made on first use; NULL without memory. */
@@ -93,6 +95,7 @@ void segv_wake(struct segv *segv, uintptr_t address, size_t len_bytes);
 enum segv_verdict {
     SEGV_FOREIGN, /* not ours, or a true violation of the mapping's protection */
     SEGV_AGAIN,   /* the thread is to try again */
+    SEGV_LOST,    /* the page is lost, and the range is not SIGBUS by itself */
 };
 
 /**
@@ -113,5 +116,10 @@ enum segv_verdict segv_fault(struct segv *segv, uintptr_t address, enum access_h
  *         DSM_EINVAL no place has this address
  */
 int segv_await(struct segv *segv, uintptr_t address, bool write);
+/**
+ * Copy to or from places, byte by byte: where long moves are emulated, those that fault in their
+ * middle may begin again at a wrong place (qemu-user's MVC of s390x).
+ */
+void segv_copy(void *to, const void *from, size_t len_bytes);
 
 #endif

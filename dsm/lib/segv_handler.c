@@ -23,12 +23,18 @@
 static enum segv_verdict judge(const siginfo_t *info, const void *context, const sigset_t *mask)
 {
     struct segv *segv = segv_find();
+    enum segv_verdict verdict;
 
     /* Others are no touches of memory (kill(2)), or not for want of access (protection keys). */
     if (segv == NULL || (info->si_code != SEGV_MAPERR && info->si_code != SEGV_ACCERR)) {
         return SEGV_FOREIGN;
     }
-    return segv_fault(segv, (uintptr_t)info->si_addr, access_hint(context), mask);
+    verdict = segv_fault(segv, (uintptr_t)info->si_addr, access_hint(context), mask);
+    if (verdict == SEGV_LOST) {
+        /* It comes when the handler returns. */
+        (void)raise(SIGBUS);
+    }
+    return verdict;
 }
 
 int dsm_on_sigsegv(const void *info, void *context)
@@ -42,7 +48,7 @@ int dsm_on_sigsegv(const void *info, void *context)
     verdict = judge(info, context, &before);
     (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
     errno = saved;
-    return verdict == SEGV_AGAIN;
+    return verdict != SEGV_FOREIGN;
 }
 
 /*
@@ -132,12 +138,9 @@ static int install(struct segv *segv)
     if (sigaction(SIGSEGV, NULL, &now) != 0) {
         return DSM_ESYS;
     }
-    /* What is there calls ours, so ours must not call it. */
-    if (segv->is_called_by_program && !is_ours(&now)) {
-        return 0;
+    if (!is_ours(&now)) {
+        segv->before = now; /* Known before ours can run. */
     }
-    segv->before = now; /* Known before ours can run. */
-    segv->is_called_by_program = false;
     action_fill(&ours);
     return sigaction(SIGSEGV, &ours, NULL) != 0 ? DSM_ESYS : 0;
 }
@@ -162,13 +165,9 @@ void segv_handler_remove(struct segv *segv)
     struct sigaction now;
 
     (void)pthread_mutex_lock(&segv->lock);
-    if (--segv->count_handlers == 0 && sigaction(SIGSEGV, NULL, &now) == 0) {
-        if (is_ours(&now)) {
-            (void)sigaction(SIGSEGV, &segv->before, NULL);
-        } else {
-            /* The program has put another one in its place, which may call ours for ever. */
-            segv->is_called_by_program = true;
-        }
+    /* Where the program has put another one in its place, that one stays. */
+    if (--segv->count_handlers == 0 && sigaction(SIGSEGV, NULL, &now) == 0 && is_ours(&now)) {
+        (void)sigaction(SIGSEGV, &segv->before, NULL);
     }
     (void)pthread_mutex_unlock(&segv->lock);
 }

@@ -8,17 +8,22 @@
 #include "net/fault_channel.h"
 
 struct segv_map {
+    struct segv_map *next; /* of the service; changed under its lock and the table's */
     struct segv_service *service;
     struct fault_range range;
     int channel; /* our end */
     int empty;   /* a memfd without a byte, borrowed: touching a page of it is SIGBUS */
     struct segv_place *place;
     void *room;              /* of access[] */
-    _Atomic uint8_t *access; /* enum fault_access of each page */
+    _Atomic uint8_t *access; /* of each page, as in segv.h */
     size_t count_pages;
-    /* The rest is the thread's, under its lock. */
-    bool owes_done; /* the channel was full */
-    uint32_t done;  /* the number of the last order that was carried out */
+    /* The rest is under the service's lock. */
+    bool owes_done;  /* the channel was full */
+    uint32_t done;   /* the number of the last order that was carried out */
+    bool is_retired; /* the range is about to be unmapped or fenced: orders wait */
+    bool is_gone;    /* the range is unmapped or fenced: orders are answered, nothing is done */
+    bool is_orphan;  /* the library has forgotten it; it goes when the agent closes its end */
+    bool hung_up;    /* the agent has closed its end */
 };
 
 /**

@@ -18,6 +18,11 @@ static int protection_of(uint32_t access)
                                          : PROT_READ | PROT_WRITE;
 }
 
+static void note(struct segv_map *map, size_t page, uint32_t access, uint32_t allowed)
+{
+    atomic_store(&map->access[page], (uint8_t)(access | allowed << 4));
+}
+
 /* The whole mapping has no access any more. What cannot be had must not be left undone. */
 static void close_whole(struct segv *segv, struct segv_map *map)
 {
@@ -25,8 +30,8 @@ static void close_whole(struct segv *segv, struct segv_map *map)
     size_t len = map->range.len_bytes;
 
     for (size_t i = 0; i < map->count_pages; i++) {
-        if (map->access[i] != FAULT_ACCESS_NONE) {
-            atomic_store(&map->access[i], FAULT_ACCESS_NONE);
+        if (map->access[i] != 0) {
+            note(map, i, FAULT_ACCESS_NONE, SEGV_ALLOWED(map->access[i]));
         }
     }
     if (mprotect(address, len, PROT_NONE) != 0) {
@@ -36,49 +41,55 @@ static void close_whole(struct segv *segv, struct segv_map *map)
     segv_wake(segv, (uintptr_t)address, len);
 }
 
-/* V3: less is noted before it is so, more after it is. */
-static void protect(struct segv *segv, struct segv_map *map, size_t first, size_t count,
-                    uint32_t access)
+static int range_set(struct segv_map *map, uint8_t *address, size_t len, uint32_t access)
 {
-    size_t page_bytes = segv->page_bytes;
-    uint8_t *address = map->range.address + first * page_bytes;
-    size_t len = count * page_bytes;
-    int protection = protection_of(access);
+    int protection = PROT_READ | (map->range.writable ? PROT_WRITE : 0);
+
+    if (access != FAULT_ACCESS_LOST) {
+        return mprotect(address, len, protection_of(access));
+    }
+    return mmap(address, len, protection, MAP_SHARED | MAP_FIXED, map->empty, 0) == MAP_FAILED ||
+                   madvise(address, len, MADV_DONTFORK) != 0
+               ? -1
+               : 0;
+}
+
+/* V3: less is noted before it is so, more after it is. */
+static void set(struct segv *segv, struct segv_map *map, size_t first, size_t count,
+                uint32_t access)
+{
+    uint8_t *address = map->range.address + first * segv->page_bytes;
+    size_t len = count * segv->page_bytes;
 
     for (size_t i = first; i < first + count; i++) {
-        if (map->access[i] > access) {
-            atomic_store(&map->access[i], (uint8_t)access);
-        }
+        uint8_t now = SEGV_ACCESS(map->access[i]);
+
+        note(map, i, now < access ? now : access, access);
     }
-    if (mprotect(address, len, protection) != 0) {
+    if (range_set(map, address, len, access) != 0) {
         close_whole(segv, map);
-        if (access == FAULT_ACCESS_NONE || mprotect(address, len, protection) != 0) {
+        if (access == FAULT_ACCESS_NONE || range_set(map, address, len, access) != 0) {
             return;
         }
     }
     for (size_t i = first; i < first + count; i++) {
-        atomic_store(&map->access[i], (uint8_t)access);
+        note(map, i, access, access);
     }
 }
 
-static void lose(struct segv *segv, struct segv_map *map, size_t first, size_t count)
+/* Only threads are to look again; but what was taken away for want of room is given back first. */
+static void set_again(struct segv *segv, struct segv_map *map, size_t first, size_t count)
 {
-    size_t page_bytes = segv->page_bytes;
-    uint8_t *address = map->range.address + first * page_bytes;
-    size_t len = count * page_bytes;
-    int protection = PROT_READ | (map->range.writable ? PROT_WRITE : 0);
-    void *got = mmap(address, len, protection, MAP_SHARED | MAP_FIXED, map->empty, 0);
+    size_t end;
 
-    if (got == MAP_FAILED) {
-        close_whole(segv, map);
-        got = mmap(address, len, protection, MAP_SHARED | MAP_FIXED, map->empty, 0);
-    }
-    if (got == MAP_FAILED) {
-        return;
-    }
-    (void)madvise(address, len, MADV_DONTFORK);
-    for (size_t i = first; i < first + count; i++) {
-        atomic_store(&map->access[i], FAULT_ACCESS_LOST);
+    for (size_t at = first; at < first + count; at = end) {
+        uint8_t byte = map->access[at];
+
+        for (end = at + 1; end < first + count && map->access[end] == byte; end++) {
+        }
+        if (SEGV_ACCESS(byte) != SEGV_ALLOWED(byte)) {
+            set(segv, map, at, end - at, SEGV_ALLOWED(byte));
+        }
     }
 }
 
@@ -98,10 +109,10 @@ int segv_order_apply(struct segv *segv, struct segv_map *map, const struct fault
     if (access == FAULT_ACCESS_WRITE && !map->range.writable) {
         access = FAULT_ACCESS_READ;
     }
-    if (access == FAULT_ACCESS_LOST) {
-        lose(segv, map, first, count);
-    } else if (access != FAULT_ACCESS_SAME) {
-        protect(segv, map, first, count, access);
+    if (access == FAULT_ACCESS_SAME) {
+        set_again(segv, map, first, count);
+    } else {
+        set(segv, map, first, count, access);
     }
     segv_wake(segv, (uintptr_t)map->range.address + first * page_bytes, count * page_bytes);
     return 0;

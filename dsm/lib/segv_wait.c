@@ -17,6 +17,8 @@
 
 /* How long a thread waits at once until the agent reads its reports. */
 #define FULL_WAIT_MS 10
+/* And until it looks again at a channel that takes none. */
+#define BROKEN_WAIT_MS 1
 
 static _Atomic uint32_t *word_of(struct segv *segv, uintptr_t address)
 {
@@ -46,15 +48,23 @@ static void word_wait(_Atomic uint32_t *word, uint32_t value, const sigset_t *ma
 }
 
 /*
- * A channel whose other end is gone is no error here: the fence comes, and wakes everybody. Returns
- * false when the agent is behind with its reading: there is nothing to wait for yet.
+ * Returns false after a short while when the report could not be sent: the agent is behind with its
+ * reading, or its end is closed and the fence about to come. The thread tries again then.
  */
 static bool report_send(int channel, uint32_t word, uint64_t offset)
 {
     struct fault_report report = {.word = word, .offset = offset};
+    struct pollfd out = {.fd = channel, .events = POLLOUT};
 
-    return send(channel, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0 ||
-           (errno != EAGAIN && errno != EINTR && errno != ENOBUFS && errno != ENOMEM);
+    if (send(channel, &report, sizeof report, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
+        return true;
+    }
+    if (errno == EAGAIN) {
+        (void)poll(&out, 1, FULL_WAIT_MS);
+    } else {
+        (void)poll(NULL, 0, BROKEN_WAIT_MS);
+    }
+    return false;
 }
 
 /*
@@ -102,6 +112,7 @@ enum segv_verdict segv_fault(struct segv *segv, uintptr_t address, enum access_h
     uint32_t value = atomic_load(word), report;
     struct segv_place *place = segv_use(segv, address);
     size_t page;
+    uint8_t byte;
     bool sent;
 
     if (place == NULL) {
@@ -112,17 +123,17 @@ enum segv_verdict segv_fault(struct segv *segv, uintptr_t address, enum access_h
         return SEGV_FOREIGN;
     }
     page = (address - (uintptr_t)place->watch.start) / segv->page_bytes;
-    report = report_of(&place->watch, atomic_load(&place->watch.access[page]), hint);
+    byte = atomic_load(&place->watch.access[page]);
+    if (SEGV_ALLOWED(byte) == FAULT_ACCESS_LOST && SEGV_ACCESS(byte) == FAULT_ACCESS_NONE) {
+        segv_unuse(place);
+        return SEGV_LOST;
+    }
+    report = report_of(&place->watch, SEGV_ACCESS(byte), hint);
     if (report == 0) {
         segv_unuse(place);
         return is_tried_in_vain(segv, address, value) ? SEGV_FOREIGN : SEGV_AGAIN;
     }
     sent = report_send(place->watch.channel, report, (uint64_t)page * segv->page_bytes);
-    if (!sent) {
-        struct pollfd out = {.fd = place->watch.channel, .events = POLLOUT};
-
-        (void)poll(&out, 1, FULL_WAIT_MS);
-    }
     segv_unuse(place);
     if (sent) {
         word_wait(word, value, mask);
@@ -158,8 +169,10 @@ static int place_look(struct segv *segv, uintptr_t address, bool write, bool *se
     } else if (!*served) {
         size_t page = (address - (uintptr_t)place->watch.start) / segv->page_bytes;
 
-        *access = atomic_load(&place->watch.access[page]);
-        error = *access == FAULT_ACCESS_LOST ? DSM_EDOWN : 0;
+        uint8_t byte = atomic_load(&place->watch.access[page]);
+
+        *access = SEGV_ACCESS(byte);
+        error = SEGV_ALLOWED(byte) == FAULT_ACCESS_LOST ? DSM_EDOWN : 0;
     }
     segv_unuse(place);
     return error;
@@ -189,4 +202,14 @@ int segv_await(struct segv *segv, uintptr_t address, bool write)
         touch(address, write);
     }
     return error;
+}
+
+void segv_copy(void *to, const void *from, size_t len_bytes)
+{
+    volatile uint8_t *at = to;
+    const volatile uint8_t *source = from;
+
+    for (size_t i = 0; i < len_bytes; i++) {
+        at[i] = source[i];
+    }
 }

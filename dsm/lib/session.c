@@ -335,8 +335,8 @@ void dsm_disconnect(struct dsm *dsm)
     } else {
         watchdog_stop(&dsm->watchdog);
         space_close(&dsm->space);
-        fault_close(&dsm->fault);
         farewell(dsm->socket);
+        fault_close(&dsm->fault);
         requests_close(&dsm->requests);
         locks_close(dsm);
     }

@@ -31,6 +31,9 @@
 /** The same through a pipe: its capacity. */
 #define BOUNCE_BYTES (64u << 10)
 
+/** Tries of one page before the thread copies it by itself. */
+#define TRIES_MAX 8
+
 /** Where a copy stands. */
 struct copy {
     struct dsm_region *region;
@@ -53,6 +56,12 @@ static int copy_fail(const struct copy *copy, int error)
                         .offset = copy->offset};
 
     return session_fail_deed(copy->region->handle.dsm, error, &deed);
+}
+
+static int caller_fail(const struct copy *copy, struct dsm *dsm)
+{
+    return session_fail(dsm, DSM_EINVAL, "%s '%s': the caller's memory at %p is not accessible",
+                        copy_verb(copy), copy->region->handle.name, (void *)copy->bytes);
 }
 
 static void copy_advance(struct copy *copy, size_t len_bytes)
@@ -112,29 +121,60 @@ static ssize_t transfer_any(const struct dsm *dsm, void *to, void *from, const u
     return len;
 }
 
-/*
- * Where system calls are not served, the thread touches the pages itself, when each is said to be
- * there. userfaultfd for user mode alone tells nobody in time that a page is lost: this is the one
- * case in which SIGBUS comes.
- */
-static int touch_page(const struct copy *copy, uint8_t *at, size_t len_bytes)
+/* Can the caller's memory at the place of the copy be used? */
+static int caller_check(const struct copy *copy, struct dsm *dsm)
 {
-    int error = segv_await(segv_find(), (uintptr_t)at, copy->write);
+    uint8_t probe = 0;
+    ssize_t len;
 
-    if (error != 0) {
-        struct space *space = &copy->region->handle.dsm->space;
-
-        return copy_fail(copy, space_is_fenced(space) ? DSM_ENOAGENT : error);
-    }
-    if (copy->write) {
-        memcpy(at, copy->bytes, len_bytes);
-    } else {
-        memcpy(copy->bytes, at, len_bytes);
-    }
-    return 0;
+    do {
+        len = copy->write ? transfer_any(dsm, &probe, copy->bytes, copy->bytes, 1)
+                          : transfer_any(dsm, copy->bytes, &probe, copy->bytes, 1);
+    } while (len < 0 && errno == EINTR);
+    return len == 1          ? 0
+           : errno == EFAULT ? caller_fail(copy, dsm)
+                             : copy_fail(copy, errno == ENOMEM ? DSM_ENOMEM : DSM_ESYS);
 }
 
-static int touch(struct copy *copy, uint8_t *at, size_t len_bytes)
+/*
+ * Where system calls are not served, each page is waited for first; then the call finds it, unless
+ * another node was quicker. The thread that is beaten again and again, or has no such call, copies
+ * by itself: if the page is lost at that moment, SIGBUS comes. userfaultfd for user mode alone
+ * tells nobody that a page is lost: there SIGBUS comes in any case.
+ */
+static int copy_page(struct copy *copy, uint8_t *at, size_t *len_bytes)
+{
+    struct dsm *dsm = copy->region->handle.dsm;
+    uint8_t *to = copy->write ? at : copy->bytes, *from = copy->write ? copy->bytes : at;
+    int error;
+
+    for (int i = 0; i < TRIES_MAX; i++) {
+        ssize_t len;
+
+        error = segv_await(segv_find(), (uintptr_t)at, copy->write);
+        if (error != 0) {
+            return copy_fail(copy, space_is_fenced(&dsm->space) ? DSM_ENOAGENT : error);
+        }
+        len = transfer(dsm, to, from, *len_bytes);
+        if (len > 0) {
+            *len_bytes = (size_t)len;
+            return 0;
+        }
+        if (len < 0 && errno != EFAULT && errno != EINTR) {
+            if (errno == EPERM || errno == ENOSYS) {
+                break;
+            }
+            return copy_fail(copy, errno == ENOMEM ? DSM_ENOMEM : DSM_ESYS);
+        }
+    }
+    error = caller_check(copy, dsm);
+    if (error == 0) {
+        segv_copy(to, from, *len_bytes);
+    }
+    return error;
+}
+
+static int copy_pages(struct copy *copy, uint8_t *at, size_t len_bytes)
 {
     size_t page = (size_t)copy->region->handle.dsm->page_bytes;
 
@@ -143,7 +183,7 @@ static int touch(struct copy *copy, uint8_t *at, size_t len_bytes)
         int error;
 
         step = step < len_bytes ? step : len_bytes;
-        error = touch_page(copy, at, step);
+        error = copy_page(copy, at, &step);
         if (error != 0) {
             return error;
         }
@@ -184,8 +224,7 @@ static int fault_explain(const struct copy *copy, struct dsm *dsm, uint8_t *at)
         return copy_fail(copy, errno == ENOMEM ? DSM_ENOMEM : DSM_ESYS);
     }
     if (len == 1) {
-        return session_fail(dsm, DSM_EINVAL, "%s '%s': the caller's memory at %p is not accessible",
-                            copy_verb(copy), copy->region->handle.name, (void *)copy->bytes);
+        return caller_fail(copy, dsm);
     }
     if (space_is_fenced(&dsm->space)) {
         return copy_fail(copy, DSM_ENOAGENT);
@@ -207,7 +246,7 @@ static int copy_through(struct copy *copy, const struct mapping *mapping)
         chunk = chunk < end - copy->offset ? chunk : end - copy->offset;
         chunk = chunk < copy->len_bytes ? chunk : copy->len_bytes;
         if (!dsm->fault.ops->system_calls) {
-            int error = touch(copy, at, (size_t)chunk);
+            int error = copy_pages(copy, at, (size_t)chunk);
 
             if (error != 0) {
                 return error;

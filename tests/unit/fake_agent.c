@@ -65,6 +65,8 @@ static bool command_do(struct fake_agent *fake)
         }
     } else if (command == COMMAND_DIE) {
         die(fake);
+    } else if (command == COMMAND_TAKE) {
+        pages_take(fake, fake->take_page, fake->take_count, fake->take_all);
     }
     return command != COMMAND_STOP;
 }
@@ -88,7 +90,11 @@ static bool turn(struct fake_agent *fake, const struct pollfd *fds)
         const struct pollfd *fd = &fds[2 + FAKE_CLIENTS_MAX + i];
 
         if (fd->revents != 0 && fake->maps[i].uffd == fd->fd) {
-            on_uffd(fake, &fake->maps[i]);
+            if (fake->maps[i].is_channel) {
+                on_channel(fake, &fake->maps[i]);
+            } else {
+                on_uffd(fake, &fake->maps[i]);
+            }
         }
     }
     if (fds[0].revents != 0) {
@@ -141,6 +147,19 @@ static int listen_start(struct fake_agent *fake)
     return listen(fake->listener, 8);
 }
 
+uint64_t fake_unit(void)
+{
+    uint64_t hardware = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    return hardware > FAKE_PAGE ? hardware : FAKE_PAGE;
+}
+
+/* Whole hardware pages: what lies behind the region's end can be mapped. */
+static uint64_t room_of(uint64_t size_bytes)
+{
+    return (size_bytes + fake_unit() - 1) / fake_unit() * fake_unit();
+}
+
 int fake_start(const struct fake_options *options, struct fake_agent **fake)
 {
     struct fake_agent *new = calloc(1, sizeof *new);
@@ -157,10 +176,13 @@ int fake_start(const struct fake_options *options, struct fake_agent **fake)
     for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
         new->maps[i].uffd = -1;
     }
+    new->store = calloc(1, room_of(new->size_bytes));
+    new->is_stored = calloc(room_of(new->size_bytes) / fake_unit(), sizeof(bool));
     new->device = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
     new->memfd = memfd_create("fake", MFD_CLOEXEC);
     new->wake = eventfd(0, EFD_CLOEXEC);
-    if (new->memfd < 0 || new->wake < 0 || ftruncate(new->memfd, (off_t) new->size_bytes) != 0 ||
+    if (new->store == NULL || new->is_stored == NULL || new->memfd < 0 || new->wake < 0 ||
+        ftruncate(new->memfd, (off_t)room_of(new->size_bytes)) != 0 ||
         listen_start(new) != 0 || pthread_mutex_init(&new->lock, NULL) != 0 ||
         pthread_cond_init(&new->changed, NULL) != 0 ||
         pthread_create(&new->thread, NULL, serve, new) != 0) {
@@ -226,6 +248,16 @@ void fake_release(struct fake_agent *fake)
     command_give(fake, COMMAND_RELEASE);
 }
 
+void fake_take(struct fake_agent *fake, uint64_t page, uint64_t count, bool all)
+{
+    (void)pthread_mutex_lock(&fake->lock);
+    fake->take_page = page;
+    fake->take_count = count;
+    fake->take_all = all;
+    (void)pthread_mutex_unlock(&fake->lock);
+    command_give(fake, COMMAND_TAKE);
+}
+
 void fake_babble(struct fake_agent *fake)
 {
     command_give(fake, COMMAND_BABBLE);
@@ -249,5 +281,7 @@ void fake_stop(struct fake_agent *fake)
     (void)rmdir(fake->directory);
     (void)pthread_cond_destroy(&fake->changed);
     (void)pthread_mutex_destroy(&fake->lock);
+    free(fake->store);
+    free(fake->is_stored);
     free(fake);
 }

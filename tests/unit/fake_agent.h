@@ -18,8 +18,13 @@
 #define FAKE_CLIENTS_MAX 8u
 #define FAKE_MAPS_MAX 32u
 #define FAKE_HELD_MAX 8u
+/** Hardware pages of one mapping at most, over a channel. */
+#define FAKE_PAGES_MAX 4096u
 
 struct fake_agent;
+
+/** Bytes that it gives and takes at once: a hardware page, FAKE_PAGE at least. */
+uint64_t fake_unit(void);
 
 /** How it behaves; all zero is well. */
 struct fake_options {
@@ -27,7 +32,7 @@ struct fake_options {
     bool no_device;       /* HELLO's reply passes no descriptor of /dev/userfaultfd */
     uint32_t page_size;   /* of the region, 0: FAKE_PAGE */
     uint64_t size_bytes;  /* of the region at first */
-    uint64_t lost_page;   /* its page (of FAKE_PAGE) that is poisoned; 0: none */
+    uint64_t lost_page;   /* its page (of fake_unit()) that is poisoned; 0: none */
     uint64_t silent_page; /* faults on it are not answered; 0: none */
     uint32_t count_hold;  /* hold so many SYNC_FETCH_ADD back, then answer them last first */
 };
@@ -36,6 +41,8 @@ struct fake_options {
 struct fake_seen {
     struct call open; /* the last CALL_OPEN */
     struct call sync; /* the last CALL_SYNC */
+    uint32_t backend; /* of the last ATTACH */
+    char why[SESSION_WHY_BYTES];
     uint32_t count_faults;
     uint32_t count_silent; /* faults that were not answered */
     uint32_t count_maps;   /* attached now */
@@ -58,6 +65,11 @@ bool fake_await(struct fake_agent *fake, bool (*is_so)(const struct fake_seen *s
 void fake_hold_locks(struct fake_agent *fake);
 /** Send what is held back, now, the last first. */
 void fake_release(struct fake_agent *fake);
+/**
+ * Take pages (of fake_unit()) away from every program, as another node's write does; not `all`:
+ * only the right to write. Their bytes are kept, and given again.
+ */
+void fake_take(struct fake_agent *fake, uint64_t page, uint64_t count, bool all);
 /** Send every program a packet that is no reply. */
 void fake_babble(struct fake_agent *fake);
 /** Close every descriptor at once, as a crash does. */

@@ -115,6 +115,7 @@ static int on_map(struct fake_agent *fake, int client, const struct call *call,
             *map = (struct fake_map){.map = ++fake->last_map,
                                      .client = client,
                                      .uffd = -1,
+                                     .writable = (call->rights & RIGHTS_WRITE) != 0,
                                      .offset = call->offset,
                                      .len_bytes = (call->size_bytes + page_size - 1) / page_size *
                                                   page_size};
@@ -219,21 +220,32 @@ static int on_call(struct fake_agent *fake, int client, const struct call *call,
     return -1;
 }
 
-static void on_attach(struct fake_agent *fake, const struct session_request *request, int uffd,
-                      struct session_reply *reply)
+static bool is_closed(const struct session_request *request, int descriptor)
 {
     struct uffdio_writeprotect protect = {
         .range = {.start = request->address, .len = request->size_bytes},
         .mode = UFFDIO_WRITEPROTECT_MODE_WP,
     };
 
+    return request->backend == SESSION_SIGSEGV ||
+           ioctl(descriptor, UFFDIO_WRITEPROTECT, &protect) == 0;
+}
+
+static void on_attach(struct fake_agent *fake, const struct session_request *request, int uffd,
+                      struct session_reply *reply)
+{
+    uint64_t unit = (uint64_t)sysconf(_SC_PAGESIZE);
+
+    fake->seen.backend = request->backend;
+    memcpy(fake->seen.why, request->why, sizeof fake->seen.why);
     for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
         struct fake_map *map = &fake->maps[i];
 
         if (map->map == request->map && map->uffd < 0 && uffd >= 0 &&
-            map->len_bytes == request->size_bytes &&
-            ioctl(uffd, UFFDIO_WRITEPROTECT, &protect) == 0) {
+            (map->len_bytes + unit - 1) / unit * unit == request->size_bytes &&
+            is_closed(request, uffd)) {
             map->address = request->address;
+            map->is_channel = request->backend == SESSION_SIGSEGV;
             map->uffd = uffd;
             fake->seen.count_maps++;
             return;
@@ -351,9 +363,7 @@ static void on_fault(struct fake_agent *fake, const struct fake_map *map,
         (void)ioctl(map->uffd, UFFDIO_POISON, &poison);
         return;
     }
-    for (uint32_t i = 0; i < FAKE_PAGE; i++) {
-        page[i] = fake_byte(offset + i);
-    }
+    page_make(fake, offset, page);
     if (ioctl(map->uffd, UFFDIO_COPY, &copy) != 0 && errno == EEXIST) {
         page_grant(map, address, write);
     }

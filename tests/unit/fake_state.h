@@ -13,14 +13,18 @@ enum command {
     COMMAND_RELEASE,
     COMMAND_BABBLE,
     COMMAND_DIE,
+    COMMAND_TAKE,
     COMMAND_STOP,
 };
 
 struct fake_map {
     map_id map;
     int client; /* its socket */
-    int uffd;   /* -1 until attached */
+    int uffd;   /* -1 until attached; or a channel */
+    bool is_channel, writable;
+    uint32_t sent, done; /* numbers of orders */
     uint64_t address, offset, len_bytes;
+    uint8_t wanted[FAKE_PAGES_MAX]; /* reported while an order was waited for: enum fault_word */
 };
 
 struct held {
@@ -47,6 +51,10 @@ struct fake_agent {
     struct fake_seen seen;
     enum command command;
     bool hold_locks;
+    uint64_t take_page, take_count; /* of COMMAND_TAKE */
+    bool take_all;
+    uint8_t *store; /* what was taken out of the memfd, as long as the region was at first */
+    bool *is_stored;
 };
 
 /** Close a descriptor, if it is one, and forget it. */
@@ -61,5 +69,11 @@ void held_release(struct fake_agent *fake);
 void on_client(struct fake_agent *fake, int *client);
 /** Faults of a mapping. */
 void on_uffd(struct fake_agent *fake, struct fake_map *map);
+/** Reports of a mapping. */
+void on_channel(struct fake_agent *fake, struct fake_map *map);
+/** The bytes of a page that is not in the memfd, fake_unit() of them. */
+void page_make(const struct fake_agent *fake, uint64_t offset, uint8_t *bytes);
+/** Take a range of pages away from every program, or, not `all`, the right to write to them. */
+void pages_take(struct fake_agent *fake, uint64_t page, uint64_t count, bool all);
 
 #endif
