@@ -120,7 +120,7 @@ static map_id map_at(struct solo_page *p, uint64_t page, uint64_t count, uint64_
     return reply->error == 0 ? reply->map : 0;
 }
 
-/* A window begins where a hardware page does; it may end within one, which is reached as a whole. */
+/* A window begins where a hardware page does, and may end within one: all of that is reached. */
 static void test_window_begins_with_a_hardware_page(void **state)
 {
     struct solo_page *p = *state;
