@@ -31,7 +31,24 @@ static const char *region_name(const struct agent *agent, region_id region)
     return record ? record->name : "?";
 }
 
-void agent_receive(struct agent *agent, const struct message *message, const uint8_t *payload,
+/* What a node of the other byte order sent becomes this one's, before anybody looks at it. Between
+ * equal nodes this is one test. What cannot be converted has not come: it is asked for again. */
+static bool payload_turn(struct agent *agent, const struct message *message, uint8_t *payload,
+                         size_t payload_bytes)
+{
+    bool is_big = (message->flags & FLAG_BIG_ENDIAN) != 0;
+    const struct record *record;
+
+    if (is_big == agent->machine.big_endian || payload_bytes == 0) {
+        return true;
+    }
+    record = node_record(driver_node(agent->driver), message->region);
+    return record != NULL &&
+           conversions_turn(&agent->conversions, record, message->page * record->page_size, payload,
+                            payload_bytes) == 0;
+}
+
+void agent_receive(struct agent *agent, const struct message *message, uint8_t *payload,
                    size_t payload_bytes)
 {
     struct event event = {.kind = EVENT_MESSAGE, .message.message = message};
@@ -51,8 +68,35 @@ void agent_receive(struct agent *agent, const struct message *message, const uin
                     wanted_bytes);
         return;
     }
+    if (!payload_turn(agent, message, payload, payload_bytes)) {
+        agent->refused++;
+        log_limited(&agent->limit_refused, LOG_LEVEL_WARNING,
+                    "message dropped: no memory to convert its pages node=%s region=%" PRIu32
+                    ".%" PRIu32,
+                    agent_node_name(agent, message->from), message->region.slot,
+                    message->region.generation);
+        return;
+    }
     event.message.payload_pages = payload_bytes ? message->count : 0;
     driver_post(agent->driver, &event, payload, payload_bytes);
+}
+
+/* Is it an atomic operation on what may not be the object of one? The error, with a sentence. */
+static int atomic_refuse(struct agent *agent, client_id client, const struct call *call, char *text,
+                         size_t text_bytes)
+{
+    const struct handle_note *handle = notes_handle_find(&agent->notes, client, call->handle);
+    const struct record *record = NULL;
+
+    if (call->kind != CALL_SYNC || (call->op != SYNC_FETCH_ADD && call->op != SYNC_COMPARE_SWAP)) {
+        return 0;
+    }
+    if (handle != NULL && agent->driver != NULL) {
+        record = node_record(driver_node(agent->driver), handle->id);
+    }
+    return record == NULL ? 0
+                          : conversions_check_atomic(&agent->conversions, record, call->offset,
+                                                     text, text_bytes);
 }
 
 void agent_call(struct agent *agent, client_id client, uint64_t number, const struct call *call)
@@ -61,8 +105,12 @@ void agent_call(struct agent *agent, client_id client, uint64_t number, const st
         .kind = EVENT_CALL,
         .call = {.client = client, .number = number, .call = call},
     };
-    int error = notes_add(&agent->notes, client, number, call);
+    char text[TEXT_BYTES_MAX] = "";
+    int error = atomic_refuse(agent, client, call, text, sizeof(text));
 
+    if (error == 0) {
+        error = notes_add(&agent->notes, client, number, call);
+    }
     if (error == 0) {
         agent_post(agent, &event);
     } else if (client == CLIENT_AGENT) {
@@ -71,9 +119,12 @@ void agent_call(struct agent *agent, client_id client, uint64_t number, const st
         struct session_reply *reply = agent_reply(agent, number);
 
         reply->reply.error = error;
-        reply->text_bytes = (size_t)snprintf(
-            reply->text, sizeof(reply->text), "call %" PRIu64 " was not taken: %s", number,
-            error == DSM_EBUSY ? "one of this number is still waiting" : dsm_strerror(error));
+        if (text[0] == 0) {
+            snprintf(text, sizeof(text), "call %" PRIu64 " was not taken: %s", number,
+                     error == DSM_EBUSY ? "one of this number is still waiting"
+                                        : dsm_strerror(error));
+        }
+        reply->text_bytes = (size_t)snprintf(reply->text, sizeof(reply->text), "%s", text);
         clients_reply(agent->clients, client, reply, -1);
     }
 }
@@ -161,10 +212,17 @@ static void act_atomic(struct agent *agent, const struct action *action)
         .kind = EVENT_ATOMIC_DONE,
         .atomic_done = {.requester = message->requester, .request = message->request},
     };
+    const struct record *record = node_record(driver_node(agent->driver), action->region);
+    const struct frames_atomic atomic = {
+        .region = action->region,
+        .offset = message->offset,
+        .op = message->op,
+        .is_native = record != NULL && record->type[0] != 0,
+        .value = message->value,
+        .operand = message->operand,
+    };
 
-    event.atomic_done.error =
-        frames_atomic(agent->frames, action->region, message->offset, message->op, message->value,
-                      message->operand, &event.atomic_done.value);
+    event.atomic_done.error = frames_atomic(agent->frames, &atomic, &event.atomic_done.value);
     if (event.atomic_done.error < 0) {
         log_line(LOG_LEVEL_ERROR, "atomic operation failed region=%s offset=%" PRIu64,
                  region_name(agent, action->region), message->offset);
@@ -264,6 +322,15 @@ static void reply_explain(struct agent *agent, client_id client, const struct ca
     reply->text_bytes = strlen(reply->text);
 }
 
+/** A region's type goes with the answer as its text. */
+static void reply_type(struct agent *agent, struct session_reply *reply)
+{
+    const struct record *record = node_record(driver_node(agent->driver), reply->reply.region);
+
+    snprintf(reply->text, sizeof(reply->text), "%s", record ? record->type : "");
+    reply->text_bytes = strlen(reply->text);
+}
+
 static void handles_follow(struct agent *agent, client_id client, const struct call *call,
                            const struct reply *reply)
 {
@@ -296,6 +363,8 @@ static void act_reply(struct agent *agent, const struct action *action)
     handles_follow(agent, client, call, &reply->reply);
     if (reply->reply.error != 0) {
         reply_explain(agent, client, call, reply);
+    } else if (call->kind == CALL_STAT) {
+        reply_type(agent, reply);
     }
     notes_remove(&agent->notes, client, number);
     if (client == CLIENT_AGENT) {
@@ -322,6 +391,13 @@ static void act_on_frames(struct agent *agent, const struct action *action)
     case ACTION_DROP:
         frames_drop(frames, action->region, action->page, action->count);
         break;
+    case ACTION_GATHER:
+        frames_gather(frames, action->region, action->page, action->count, action->map,
+                      action->write);
+        break;
+    case ACTION_SCATTER:
+        frames_scatter(frames, action->region, action->page, action->count);
+        break;
     case ACTION_KEEP:
         if (frames_keep(frames, action->keep, action->region, action->page, action->count) < 0) {
             /* Going on would lose the bytes at the next DROP without anybody knowing. */
@@ -332,6 +408,7 @@ static void act_on_frames(struct agent *agent, const struct action *action)
         frames_forget(frames, action->keep);
         break;
     case ACTION_REGION_CLOSE:
+        conversions_forget(&agent->conversions, action->region);
         frames_region_close(frames, action->region);
         break;
     case ACTION_MAP_GONE:

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "agent/admin.h"
+#include "agent/machine.h"
 #include "dsm.h"
 
 /**
@@ -150,6 +151,7 @@ static int catalog_open(struct agent *agent, char *text)
 {
     const struct config *config = &agent->config;
     const struct catalog_events events = agent_catalog_events(agent);
+    struct joiner joiner;
     char path[CONFIG_TEXT_BYTES + 16];
     int error;
 
@@ -163,8 +165,11 @@ static int catalog_open(struct agent *agent, char *text)
     if (error < 0) {
         return error;
     }
-    return agent->catalog->ops->join(agent->catalog, agent->name, agent->incarnation,
-                                     peers_own_address(agent->peers));
+    joiner = (struct joiner){.name = agent->name,
+                             .address = peers_own_address(agent->peers),
+                             .incarnation = agent->incarnation,
+                             .machine = agent->machine};
+    return agent->catalog->ops->join(agent->catalog, &joiner);
 }
 
 /** What to tell people of the address: with port 0 the system has chosen one. */
@@ -200,8 +205,11 @@ static int parts_open(struct agent *agent, char *text)
     int error = incarnation_draw(&agent->incarnation);
 
     if (error < 0 || (error = identity_load(agent, text)) < 0 ||
-        (error = frames_new(&agent->loop, &frames_events, &agent->frames)) < 0 ||
-        (error = notes_init(&agent->notes)) < 0 || (error = admin_new(agent, &agent->admin)) < 0) {
+        (error = frames_new(&agent->loop, agent->machine.page_bytes, &frames_events,
+                            &agent->frames)) < 0 ||
+        (error = notes_init(&agent->notes)) < 0 ||
+        (error = conversions_init(&agent->conversions)) < 0 ||
+        (error = admin_new(agent, &agent->admin)) < 0) {
         return error;
     }
     error = peers_new(&agent->loop, &agent->config, agent->tls, agent->incarnation, &peers_events,
@@ -227,6 +235,7 @@ int agent_new(const struct config *config, struct agent **result, char *text)
     }
     agent->config = *config;
     agent->node = NODE_NONE;
+    agent->machine = machine_kind();
     agent->started_ms = uv_hrtime() / 1000000;
     agent->budget_bytes = config_budget_bytes(config);
     uv_signal_init(&agent->loop, &agent->on_terminate);
@@ -390,6 +399,9 @@ static void agent_close(struct agent *agent)
     }
     if (agent->frames) {
         frames_free(agent->frames);
+    }
+    if (agent->conversions.regions.buckets) {
+        conversions_close(&agent->conversions);
     }
     notify_close(&agent->notify);
     uv_close((uv_handle_t *)&agent->on_terminate, NULL);

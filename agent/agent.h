@@ -28,6 +28,7 @@
 #include "agent/catalog.h"
 #include "agent/clients.h"
 #include "agent/config.h"
+#include "agent/conversions.h"
 #include "agent/driver.h"
 #include "agent/frames.h"
 #include "agent/log.h"
@@ -53,10 +54,12 @@ struct agent {
     struct clients *clients; /* NULL before this node knows its records */
     struct admin *admin;
     struct notes notes;
+    struct conversions conversions;
     const char *name;                  /* of this node */
     char listen[RECORD_ADDRESS_BYTES]; /* where it listens, with the port that it was given */
     uint32_t node;                     /* its number, NODE_NONE before it has one */
     uint32_t incarnation;
+    struct node_kind machine; /* that this is */
     uint64_t budget_bytes;
     uint64_t started_ms;
     uint64_t own_number; /* of the last call of CLIENT_AGENT */
@@ -70,7 +73,7 @@ struct agent {
     uint32_t count_up, capacity_up;
     bool is_stopping;
     bool is_retired; /* what a stop in good order does is done */
-    int error; /* why it ends, 0: it was asked to */
+    int error;       /* why it ends, 0: it was asked to */
 };
 
 /**
@@ -98,8 +101,8 @@ void agent_act(struct agent *agent, const struct action *action, const uint8_t *
                size_t payload_bytes);
 /** A program's call (actions.c). */
 void agent_call(struct agent *agent, client_id client, uint64_t number, const struct call *call);
-/** A protocol message with its page bytes (actions.c). */
-void agent_receive(struct agent *agent, const struct message *message, const uint8_t *payload,
+/** A protocol message with its page bytes, which may be changed (actions.c). */
+void agent_receive(struct agent *agent, const struct message *message, uint8_t *payload,
                    size_t payload_bytes);
 /** What agent_new() gives to peers_new() and to the catalog (membership.c). */
 struct peers_events agent_peers_events(struct agent *agent);

@@ -32,9 +32,9 @@ struct catalog_ops {
     /**
      * Ask to be a member.
      * Outcome through on_joined() or on_refused(); waits (and logs) while the keeper is not there.
+     * @joiner borrowed until return, with its texts
      */
-    int (*join)(struct catalog *catalog, const char *name, uint32_t incarnation,
-                const char *address);
+    int (*join)(struct catalog *catalog, const struct joiner *joiner);
     /**
      * Ask for a change. Outcome through on_proposed(), at the latest after 10 s (DSM_EKEEPER).
      * @proposal borrowed until return

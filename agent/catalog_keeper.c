@@ -215,8 +215,7 @@ static void await_members(struct keeper *keeper, const struct record_list *all)
     seats_schedule(keeper);
 }
 
-static int keeper_join(struct catalog *catalog, const char *name, uint32_t incarnation,
-                       const char *address)
+static int keeper_join(struct catalog *catalog, const struct joiner *joiner)
 {
     struct keeper *keeper = keeper_of(catalog);
     uint32_t node = NODE_NONE;
@@ -225,8 +224,7 @@ static int keeper_join(struct catalog *catalog, const char *name, uint32_t incar
         return DSM_ENOMEM;
     }
     struct record_list joining = {0};
-    delivery->error =
-        catalog_store_join(keeper->store, name, incarnation, address, &joining, &node);
+    delivery->error = catalog_store_join(keeper->store, joiner, &joining, &node);
     record_list_close(&joining);
     /* Everything that was ever stored is news to this agent. */
     if (delivery->error == 0) {

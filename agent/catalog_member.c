@@ -46,6 +46,7 @@ struct member_side {
     struct pending *first, **last;
     char name[RECORD_NAME_BYTES];
     char address[RECORD_ADDRESS_BYTES];
+    struct node_kind machine;
 };
 
 static struct member_side *member_of(struct catalog *catalog)
@@ -57,8 +58,10 @@ static struct member_side *member_of(struct catalog *catalog)
 
 static void send_join(struct member_side *member)
 {
-    struct wire join = {
-        .kind = WIRE_JOIN, .node = member->node, .incarnation = member->incarnation};
+    struct wire join = {.kind = WIRE_JOIN,
+                        .node = member->node,
+                        .incarnation = member->incarnation,
+                        .machine = member->machine};
     snprintf(join.address, sizeof(join.address), "%s", member->address);
     peers_send_wire(member->peers, member->keeper, &join);
 }
@@ -245,15 +248,15 @@ static void member_on_peer(struct catalog *catalog, struct peer *peer, bool is_u
 
 /* What this agent asks. */
 
-static int member_join(struct catalog *catalog, const char *name, uint32_t incarnation,
-                       const char *address)
+static int member_join(struct catalog *catalog, const struct joiner *joiner)
 {
     struct member_side *member = member_of(catalog);
-    snprintf(member->name, sizeof(member->name), "%s", name);
-    snprintf(member->address, sizeof(member->address), "%s", address);
-    member->incarnation = incarnation;
+    snprintf(member->name, sizeof(member->name), "%s", joiner->name);
+    snprintf(member->address, sizeof(member->address), "%s", joiner->address);
+    member->incarnation = joiner->incarnation;
+    member->machine = joiner->machine;
     member->has_asked = true;
-    log_line(LOG_LEVEL_INFO, "joining name=%s keeper=%s", name, member->config->keeper);
+    log_line(LOG_LEVEL_INFO, "joining name=%s keeper=%s", member->name, member->config->keeper);
     peers_keep_address(member->peers, member->config->keeper);
     use_connection(member, peers_kept(member->peers));
     return 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dsm.h"
+#include "dsm/core/type.h"
 
 /** Permission bits of a record. */
 #define MODE_BITS 0777u
@@ -30,7 +31,10 @@ int rules_check_create(const struct record *record, uint32_t node, uint64_t regi
         return DSM_EACCES;
     }
     if (record->kind == RECORD_SEM) {
-        return record->size_bytes > INT32_MAX ? DSM_EINVAL : 0;
+        return record->size_bytes > INT32_MAX || record->type[0] != 0 ? DSM_EINVAL : 0;
+    }
+    if (record->type[0] != 0 && !type_text_is_sound(record->type)) {
+        return DSM_EINVAL;
     }
     if (record->page_size < DSM_PAGE_SIZE_MIN || record->page_size > DSM_PAGE_SIZE_MAX ||
         (record->page_size & (record->page_size - 1)) != 0) {
@@ -42,6 +46,15 @@ int rules_check_create(const struct record *record, uint32_t node, uint64_t regi
     return check_bytes(record->size_bytes, region_bytes_max);
 }
 
+bool rules_check_joiner(const struct joiner *joiner)
+{
+    const struct node_kind *machine = &joiner->machine;
+    return joiner->name[0] != 0 && strlen(joiner->name) < RECORD_NAME_BYTES &&
+           strlen(joiner->address) < RECORD_ADDRESS_BYTES && joiner->incarnation != 0 &&
+           machine->page_bytes != 0 && (machine->page_bytes & (machine->page_bytes - 1)) == 0 &&
+           (machine->word_bits == 32 || machine->word_bits == 64);
+}
+
 /** Are the members that nobody may change as they are? */
 static bool is_same_object(const struct record *a, const struct record *b)
 {
@@ -49,6 +62,9 @@ static bool is_same_object(const struct record *a, const struct record *b)
            a->gid == b->gid && a->mode == b->mode && a->page_size == b->page_size &&
            a->home == b->home && nodeset_equal(a->homes, b->homes) && a->alive == b->alive &&
            a->deleted == b->deleted && a->epoch == b->epoch && a->joined == b->joined &&
+           a->machine.page_bytes == b->machine.page_bytes &&
+           a->machine.word_bits == b->machine.word_bits &&
+           a->machine.big_endian == b->machine.big_endian && strcmp(a->type, b->type) == 0 &&
            strcmp(a->address, b->address) == 0;
 }
 

@@ -16,6 +16,9 @@
  */
 int rules_check_create(const struct record *record, uint32_t node, uint64_t region_bytes_max);
 
+/** Can a node of this name, address and machine be one at all? */
+bool rules_check_joiner(const struct joiner *joiner);
+
 /**
  * May the node put proposal->record in the place of `old`, which has the same id and revision?
  *

@@ -113,8 +113,10 @@ static void join_failed(struct keeper *keeper, struct peer *peer, uint64_t reque
                  NODES_MAX, peer_name(peer));
         break;
     case DSM_EINVAL:
-        snprintf(text, sizeof(text), "node '%s' cannot join with the address '%s'", peer_name(peer),
-                 peer_address(peer));
+        snprintf(text, sizeof(text),
+                 "node '%s' cannot join with the address '%s', or says of its machine what cannot "
+                 "be",
+                 peer_name(peer), peer_address(peer));
         break;
     default:
         /* The disk may have room again when it comes back. */
@@ -127,16 +129,19 @@ static void join_failed(struct keeper *keeper, struct peer *peer, uint64_t reque
 }
 
 /** Nothing stands against it: make the peer a member, or a member again after a cut. */
-static void admit(struct keeper *keeper, struct peer *peer, uint64_t request)
+static void admit(struct keeper *keeper, struct peer *peer, const struct entry *entry)
 {
-    struct wire joined = {.kind = WIRE_JOINED, .request = request};
+    const struct joiner joiner = {.name = peer_name(peer),
+                                  .address = peer_address(peer),
+                                  .incarnation = peer_incarnation(peer),
+                                  .machine = entry->machine};
+    struct wire joined = {.kind = WIRE_JOINED, .request = entry->request};
     struct record record;
     uint32_t node = NODE_NONE;
     struct delivery *delivery = delivery_new(DELIVERY_CHANGES);
     int error = DSM_ENOMEM;
     if (delivery != NULL) {
-        error = catalog_store_join(keeper->store, peer_name(peer), peer_incarnation(peer),
-                                   peer_address(peer), &delivery->changes, &node);
+        error = catalog_store_join(keeper->store, &joiner, &delivery->changes, &node);
     }
     if (error == 0 && delivery->changes.count > 0) {
         /* Not read again: if that failed, nobody would ever be told of what is stored by now. */
@@ -148,7 +153,7 @@ static void admit(struct keeper *keeper, struct peer *peer, uint64_t request)
         if (delivery != NULL) {
             delivery_free(delivery);
         }
-        join_failed(keeper, peer, request, error);
+        join_failed(keeper, peer, entry->request, error);
         return;
     }
     struct seat *seat = &keeper->seats[node];
@@ -169,16 +174,16 @@ void seat_rival_wins(struct keeper *keeper, struct seat *seat)
 {
     struct peer *rival = seat->rival;
     struct peer *holder = seat->peer;
-    uint64_t request = seat->rival_request;
+    struct entry entry = seat->rival_entry;
     seat->rival = NULL;
     if (!seat_declare_dead(keeper, seat, "its agent was restarted")) {
-        join_failed(keeper, rival, request, DSM_ESYS);
+        join_failed(keeper, rival, entry.request, DSM_ESYS);
         return;
     }
     if (holder != NULL) {
         peers_refuse(keeper->peers, holder, DSM_EDOWN, "another agent has this node's name now");
     }
-    admit(keeper, rival, request);
+    admit(keeper, rival, &entry);
 }
 
 void seat_on_join(struct keeper *keeper, struct peer *peer, const struct wire *wire)
@@ -191,9 +196,10 @@ void seat_on_join(struct keeper *keeper, struct peer *peer, const struct wire *w
         peers_refuse(keeper->peers, peer, DSM_EPROTO, "JOIN and HELLO name two incarnations");
         return;
     }
+    struct entry entry = {.request = wire->request, .machine = wire->machine};
     struct seat *seat = seat_named(keeper, peer_name(peer));
     if (seat == NULL || seat->incarnation == peer_incarnation(peer)) {
-        admit(keeper, peer, wire->request);
+        admit(keeper, peer, &entry);
         return;
     }
     if (seat_node(keeper, seat) == keeper->self) {
@@ -205,7 +211,7 @@ void seat_on_join(struct keeper *keeper, struct peer *peer, const struct wire *w
         return;
     }
     seat->rival = peer;
-    seat->rival_request = wire->request;
+    seat->rival_entry = entry;
     seat->rival_since_ms = uv_now(keeper->loop);
     if (seat->peer == NULL) {
         seat_rival_wins(keeper, seat);
@@ -223,7 +229,7 @@ static void contest_on_time(struct keeper *keeper, struct seat *seat, uint64_t n
     struct peer *rival = seat->rival;
     if (seat->peer != NULL && peer_heard_ms(seat->peer) > seat->rival_since_ms) {
         seat->rival = NULL;
-        refuse_name(keeper, rival, seat->rival_request, seat);
+        refuse_name(keeper, rival, seat->rival_entry.request, seat);
     } else if (seat->peer == NULL || now_ms >= seat->rival_since_ms + CONTEST_MS) {
         seat_rival_wins(keeper, seat);
     } else {

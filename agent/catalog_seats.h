@@ -25,13 +25,20 @@
 #include "agent/catalog_store.h"
 #include "agent/log.h"
 
+/** What a JOIN says that its connection has not said. */
+struct entry {
+    uint64_t request;
+    struct node_kind machine;
+};
+
 struct seat {
     struct peer *peer;
     bool is_alive, is_watching;
     uint32_t incarnation;
     uint64_t deadline_ms; /* UINT64_MAX: none */
     struct peer *rival;
-    uint64_t rival_request, rival_since_ms;
+    struct entry rival_entry;
+    uint64_t rival_since_ms;
     char name[RECORD_NAME_BYTES];
     char address[RECORD_ADDRESS_BYTES];
 };

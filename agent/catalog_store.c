@@ -88,7 +88,7 @@ static int find_alive(struct catalog_store *store, nodeset *alive)
 
 /* Proposals. */
 
-/** The new record takes the name, the owner and the mode of `replaces`, which is unlinked. */
+/** The new record takes name, owner, mode and type of `replaces`, which is unlinked. */
 static int replace_record(struct catalog_store *store, const struct proposal *proposal,
                           struct record *record, struct record_list *changes)
 {
@@ -112,6 +112,7 @@ static int replace_record(struct catalog_store *store, const struct proposal *pr
     record->uid = old.uid;
     record->gid = old.gid;
     record->mode = old.mode;
+    memcpy(record->type, old.type, sizeof(record->type));
     old.unlinked = true;
     return record_change(store, &old, changes);
 }
@@ -152,6 +153,7 @@ static int apply_create(struct catalog_store *store, uint32_t node, const struct
         record.id.generation = UINT32_MAX;
     }
     record.alive = false;
+    record.machine = (struct node_kind){0};
     record.epoch = 0;
     record.joined = 0;
     record.address[0] = 0;
@@ -328,20 +330,20 @@ static int find_or_make_member(struct catalog_store *store, const char *name, st
     return DSM_EBUSY;
 }
 
-static int apply_join(struct catalog_store *store, const char *name, uint32_t incarnation,
-                      const char *address, struct record_list *changes, uint32_t *number)
+static int apply_join(struct catalog_store *store, const struct joiner *joiner,
+                      struct record_list *changes, uint32_t *number)
 {
     struct record member;
-    int error = find_or_make_member(store, name, &member);
+    int error = find_or_make_member(store, joiner->name, &member);
     if (error != 0) {
         return error;
     }
-    if (member.id.generation == incarnation) {
+    if (member.id.generation == joiner->incarnation) {
         if (!member.alive) {
             return DSM_EDOWN;
         }
         *number = member.id.slot;
-        if (strcmp(member.address, address) == 0) {
+        if (strcmp(member.address, joiner->address) == 0) {
             return 0;
         }
     } else if (member.alive) {
@@ -350,30 +352,30 @@ static int apply_join(struct catalog_store *store, const char *name, uint32_t in
             return error;
         }
     }
-    if (member.id.generation != incarnation) {
+    if (member.id.generation != joiner->incarnation) {
         member.joined = catalog_table_revision(store->table) + 1; /* as record_change() takes it */
     }
     member.alive = true;
-    member.id.generation = incarnation;
-    memcpy(member.address, address, strlen(address) + 1);
+    member.id.generation = joiner->incarnation;
+    member.machine = joiner->machine;
+    memcpy(member.address, joiner->address, strlen(joiner->address) + 1);
     *number = member.id.slot;
     return record_change(store, &member, changes);
 }
 
-int catalog_store_join(struct catalog_store *store, const char *name, uint32_t incarnation,
-                       const char *address, struct record_list *changes, uint32_t *number)
+int catalog_store_join(struct catalog_store *store, const struct joiner *joiner,
+                       struct record_list *changes, uint32_t *number)
 {
     uint32_t node = NODE_NONE;
     changes->count = 0;
-    if (name[0] == 0 || strlen(name) >= RECORD_NAME_BYTES || incarnation == 0 ||
-        strlen(address) >= RECORD_ADDRESS_BYTES) {
+    if (!rules_check_joiner(joiner)) {
         return DSM_EINVAL;
     }
     int error = transaction_begin(store, changes);
     if (error != 0) {
         return error;
     }
-    error = apply_join(store, name, incarnation, address, changes, &node);
+    error = apply_join(store, joiner, changes, &node);
     error = transaction_end(store, error, changes);
     if (error == 0) {
         *number = node;

@@ -63,16 +63,18 @@ int catalog_store_propose(struct catalog_store *store, uint32_t node, uint64_t r
  * one is declared dead first. Joining again with the incarnation that is alive changes its address
  * at most.
  *
+ * @joiner  borrowed until return
  * @number  of the node, written on success
  * @changes as for catalog_store_propose(); the node's record comes last
  *
- * Errors: DSM_EINVAL the name or the incarnation is empty, or the address is too long
+ * Errors: DSM_EINVAL the name or the incarnation is empty, the address is too long, or there is no
+ *                    such machine
  *         DSM_EDOWN  this incarnation was declared dead
  *         DSM_EBUSY  all NODES_MAX numbers are given
  *         DSM_ESYS, DSM_ENOMEM
  */
-int catalog_store_join(struct catalog_store *store, const char *name, uint32_t incarnation,
-                       const char *address, struct record_list *changes, uint32_t *number);
+int catalog_store_join(struct catalog_store *store, const struct joiner *joiner,
+                       struct record_list *changes, uint32_t *number);
 
 /**
  * Declare a member dead: a new membership epoch begins, it has nothing open any more.

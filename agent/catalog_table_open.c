@@ -12,7 +12,7 @@
 #include "dsm.h"
 
 /** The version of the tables below, in the file's user_version. */
-#define TABLE_VERSION 1
+#define TABLE_VERSION 2
 static const char schema[] =
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), revision INTEGER NOT NULL,"
     " epoch INTEGER NOT NULL, trimmed INTEGER NOT NULL);"
@@ -121,6 +121,13 @@ static int prepare_file(sqlite3 *db, const char *path, char *text)
         snprintf(text, TEXT_BYTES_MAX,
                  "the catalog %s was written by a newer agent (version %d, this one knows %d): "
                  "upgrade this agent",
+                 path, version, TABLE_VERSION);
+        return DSM_ESYS;
+    }
+    if (version > 0 && version < TABLE_VERSION) {
+        snprintf(text, TEXT_BYTES_MAX,
+                 "the catalog %s was written by an older agent (version %d, this one knows %d): "
+                 "move it away to start with an empty one",
                  path, version, TABLE_VERSION);
         return DSM_ESYS;
     }

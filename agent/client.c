@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/clients_state.h"
 
+#include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -169,26 +171,64 @@ static void on_hello(struct client *client, const struct session_request *reques
     client_answer(client, request->number, 0, clients->device, "%s", clients->node_name);
 }
 
-static void on_attach(struct client *client, const struct session_request *request,
-                      struct packet *packet)
+/* What is wrong with an ATTACH; "" when nothing is. */
+static const char *attach_text(int error)
 {
-    const char *text = "";
+    switch (error) {
+    case 0:
+        return "";
+    case DSM_EINVAL:
+        return "this program has no such mapping, or it is attached already, or has another length";
+    case DSM_EPERM:
+        return "without a userfaultfd the agent must be able to end a program that does not give "
+               "up pages in time, and it may not end this one: run the agent as root or as the "
+               "program's user, in the same PID namespace";
+    case DSM_ENOMEM:
+        return "the agent has no memory to keep what the program may touch";
+    default:
+        return "the mapping cannot be watched through this descriptor: a userfaultfd must be "
+               "registered for missing pages and write protection, a channel a SOCK_SEQPACKET "
+               "socket";
+    }
+}
+
+/* A program's words in a line of the log: one line, and no end of the quotes. */
+static void attach_log(struct client *client, struct session_request *request)
+{
+    for (char *at = request->why; *at != '\0'; at++) {
+        if (!isprint((unsigned char)*at) || *at == '"') {
+            *at = '?';
+        }
+    }
+    log_limited(&client->clients->limit_attached, LOG_LEVEL_INFO,
+                "client attached client=%u uid=%u map=%u bytes=%" PRIu64 " backend=%s%s%s%s",
+                id_of(client), client->credential.uid, request->map, request->size_bytes,
+                session_backend_name(request->backend), request->why[0] ? " why=\"" : "",
+                request->why, request->why[0] ? "\"" : "");
+}
+
+static void on_attach(struct client *client, struct session_request *request, struct packet *packet)
+{
+    struct frames_attachment attachment = {
+        .backend = request->backend,
+        .process = client->process,
+        .address = request->address,
+        .len_bytes = request->size_bytes,
+    };
     int error;
 
     if (packet->count_fds != 1) {
-        client_refuse(client, request->number, "ATTACH comes with exactly one userfaultfd");
+        client_refuse(client, request->number,
+                      "ATTACH comes with exactly one userfaultfd or channel");
         return;
     }
+    attachment.descriptor = packet->fds[0];
     packet->count_fds = 0; /* The descriptor is given to the frames. */
-    error = frames_attach(client->clients->frames, request->map, id_of(client), packet->fds[0],
-                          request->address, request->size_bytes);
-    if (error == DSM_EINVAL) {
-        text = "this program has no such mapping, or it is attached already, or has another length";
-    } else if (error != 0) {
-        text = "the mapping cannot be write-protected through this userfaultfd: it must be "
-               "registered for missing pages and write protection";
+    error = frames_attach(client->clients->frames, request->map, id_of(client), &attachment);
+    if (error == 0) {
+        attach_log(client, request);
     }
-    client_answer(client, request->number, error, -1, "%s", text);
+    client_answer(client, request->number, error, -1, "%s", attach_text(error));
 }
 
 static void on_request(struct client *client, struct session_request *request,

@@ -43,7 +43,7 @@ struct clients {
     struct clients_events events;
     struct table table;
     client_id last_id;
-    struct log_limit limit;
+    struct log_limit limit, limit_attached;
     struct buffer out;              /* of one packet */
     struct session_request request; /* of one packet, like the two below */
     struct session_reply reply;

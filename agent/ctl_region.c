@@ -30,6 +30,8 @@ static void print_properties(const json_t *region)
     char writers[TEXT_BYTES];
     long long size_bytes = ctl_number(region, "size_bytes");
     long long page_size = ctl_number(region, "page_size");
+    const json_t *groups = json_object_get(region, "groups");
+    const char *type = json_string_value(json_object_get(region, "type"));
     struct ctl_table *table = ctl_table_new("ll", NULL);
     ctl_size(size_bytes, size, sizeof(size));
     ctl_size(page_size, page, sizeof(page));
@@ -50,10 +52,19 @@ static void print_properties(const json_t *region)
                   ctl_number(region, "uid"), ctl_number(region, "gid"));
     ctl_table_add(table, "home");
     ctl_table_add(table, "%s: %s", ctl_text(region, "home"), homes);
+    ctl_table_add(table, "type");
+    ctl_table_add(table, "%s", type ? type : "none: bytes, which no node converts");
     ctl_table_add(table, "open on");
     ctl_table_add(table, "%s", readers);
     ctl_table_add(table, "writable on");
     ctl_table_add(table, "%s", writers);
+    if (groups) {
+        ctl_size(ctl_number(groups, "page_bytes"), page, sizeof(page));
+        ctl_table_add(table, "groups here");
+        ctl_table_add(table, "pages of %s of the hardware; %lld scattered in the worst second%s%s",
+                      page, ctl_number(groups, "scattered_per_s_peak"),
+                      ctl_text(groups, "advice")[0] ? ": " : "", ctl_text(groups, "advice"));
+    }
     if (json_is_integer(json_object_get(region, "resident_pages"))) {
         ctl_table_add(table, "resident here");
         ctl_table_add(table, "%lld pages", ctl_number(region, "resident_pages"));

@@ -9,6 +9,8 @@
 #include "dsm/core/record.h"
 
 #define TEXT_BYTES 2048
+/** Bytes of a type in the table of regions; `dsmctl region` shows all of it. */
+#define TYPE_SHOWN 32
 
 static int finish(const struct ctl_options *options, struct ctl_table *table)
 {
@@ -69,10 +71,12 @@ static int print_status(const struct ctl_options *options, const json_t *status)
 
 static int print_nodes(const struct ctl_options *options, const json_t *document)
 {
+    char page[64];
     size_t index;
     json_t *node;
     struct ctl_table *table =
-        ctl_table_new("rllllrrr", "NODE|NAME|ADDRESS|STATE|LINK|INCARNATION|EPOCH|HEARD");
+        ctl_table_new("rllllrrrrlr", "NODE|NAME|ADDRESS|STATE|LINK|INCARNATION|EPOCH|HEARD|PAGE|"
+                                     "ORDER|WORD");
     json_array_foreach(json_object_get(document, "nodes"), index, node)
     {
         const json_t *heard = json_object_get(node, "heard_ms_ago");
@@ -89,6 +93,10 @@ static int print_nodes(const struct ctl_options *options, const json_t *document
         } else {
             ctl_table_add(table, "%lld ms ago", json_integer_value(heard));
         }
+        ctl_size(ctl_number(node, "page_bytes"), page, sizeof(page));
+        ctl_table_add(table, "%s", page);
+        ctl_table_add(table, "%s", ctl_text(node, "byte_order"));
+        ctl_table_add(table, "%lld bit", ctl_number(node, "word_bits"));
     }
     return finish(options, table);
 }
@@ -99,12 +107,14 @@ static int print_regions(const struct ctl_options *options, const json_t *rows)
     char homes[TEXT_BYTES];
     char readers[TEXT_BYTES];
     char writers[TEXT_BYTES];
+    const char *type;
     size_t index;
     json_t *row;
     struct ctl_table *table = ctl_table_new(
-        options->all ? "llrrlrrllllr" : "lrrlrrllllr",
-        options->all ? "NAME|KIND|SIZE|PAGE|MODE|UID|GID|HOME|OPEN ON|WRITABLE ON|STATE|RESIDENT"
-                     : "NAME|SIZE|PAGE|MODE|UID|GID|HOME|OPEN ON|WRITABLE ON|STATE|RESIDENT");
+        options->all ? "llrrlrrllllrl" : "lrrlrrllllrl",
+        options->all
+            ? "NAME|KIND|SIZE|PAGE|MODE|UID|GID|HOME|OPEN ON|WRITABLE ON|STATE|RESIDENT|TYPE"
+            : "NAME|SIZE|PAGE|MODE|UID|GID|HOME|OPEN ON|WRITABLE ON|STATE|RESIDENT|TYPE");
     json_array_foreach(rows, index, row)
     {
         bool is_sem = strcmp(ctl_text(row, "kind"), "sem") == 0;
@@ -135,6 +145,9 @@ static int print_regions(const struct ctl_options *options, const json_t *rows)
         } else {
             ctl_table_add(table, "-");
         }
+        type = json_string_value(json_object_get(row, "type"));
+        ctl_table_add(table, "%.*s%s", TYPE_SHOWN, type ? type : "-",
+                      type && strlen(type) > TYPE_SHOWN ? "..." : "");
     }
     return finish(options, table);
 }

@@ -270,6 +270,7 @@ int ctl_doctor(const struct ctl_options *options)
         return ctl_fail(options, CTL_FAILED, "out of memory");
     }
     doctor_check_kernel(doctor);
+    doctor_check_faults(doctor);
     const char *socket_path = ctl_socket(options);
     if (check_config(doctor, options, &config)) {
         doctor_check_certificates(doctor, &config);

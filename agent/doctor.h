@@ -32,8 +32,10 @@ void doctor_find(struct doctor *doctor, enum doctor_result result, const char *c
 void doctor_advise(struct doctor *doctor, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-/** The kernel: version, userfaultfd and its features, memfd, huge pages. */
+/** The kernel: version, memfd, huge pages. */
 void doctor_check_kernel(struct doctor *doctor);
+/** The machine's kind, and the fault back ends that it has: which, and why not the better ones. */
+void doctor_check_faults(struct doctor *doctor);
 /**
  * The host: descriptors, memory against the budget, clock.
  *

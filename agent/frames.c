@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <linux/userfaultfd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +11,8 @@
 #include <unistd.h>
 
 #include "agent/frames_state.h"
-#include "agent/uffd.h"
 #include "dsm.h"
-
-/* Events of one mapping in one turn of the loop: a program whose system call faults with a signal
- * pending makes them faster than they can be answered (KERNEL.md 6), others must get their turn. */
-#define EVENTS_PER_TURN 16u
-/* A program can make its descriptor blocking, which the poll reports as an error; put right so
- * often. */
-#define REARM_MAX 8u
-/* Up to here one ioctl protects a whole new mapping in a millisecond. Beyond, only the pages that
- * are present: markers on a sparse terabyte would cost gigabytes of page tables. */
-#define PROTECT_WHOLE_BYTES (UINT64_C(1) << 30)
+#include "net/codec.h"
 
 static uint64_t region_key(region_id id)
 {
@@ -40,7 +29,8 @@ static struct frames_map *map_find(const struct frames *frames, map_id map)
     return (struct frames_map *)(void *)table_find(&frames->maps, map);
 }
 
-int frames_new(uv_loop_t *loop, const struct frames_events *events, struct frames **frames)
+int frames_new(uv_loop_t *loop, uint64_t page_bytes, const struct frames_events *events,
+               struct frames **frames)
 {
     struct frames *made = calloc(1, sizeof(*made));
 
@@ -49,6 +39,7 @@ int frames_new(uv_loop_t *loop, const struct frames_events *events, struct frame
     }
     made->loop = loop;
     made->events = *events;
+    made->page_bytes = page_bytes;
     if (table_init(&made->regions) != 0 || table_init(&made->maps) != 0 ||
         table_init(&made->keeps) != 0) {
         table_close(&made->regions);
@@ -74,6 +65,8 @@ void frames_free(struct frames *frames)
     table_close(&frames->regions);
     table_close(&frames->maps);
     table_close(&frames->keeps);
+    free(frames->pollfds);
+    free(frames->awaited);
     free(frames);
 }
 
@@ -86,7 +79,7 @@ static int region_make(struct frames_region *region)
     snprintf(name, sizeof(name), "dsm:%" PRIu32 ".%" PRIu32, region->id.slot,
              region->id.generation);
     region->memfd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (region->memfd < 0 || ftruncate(region->memfd, (off_t)region->size_bytes) != 0 ||
+    if (region->memfd < 0 || ftruncate(region->memfd, (off_t)region->memory_bytes) != 0 ||
         fcntl(region->memfd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
         log_line(LOG_LEVEL_ERROR, "frames: no memory file region=%s size=%" PRIu64 " error=%s",
                  name, region->size_bytes, strerror(errno));
@@ -100,15 +93,18 @@ static int region_make(struct frames_region *region)
 
 static int region_grow(struct frames_region *region, uint64_t size_bytes)
 {
+    uint64_t memory_bytes = round_up(size_bytes, region->unit_bytes);
+
     if (size_bytes <= region->size_bytes) {
         return 0;
     }
-    if (ftruncate(region->memfd, (off_t)size_bytes) != 0) {
+    if (memory_bytes > region->memory_bytes && ftruncate(region->memfd, (off_t)memory_bytes) != 0) {
         log_line(LOG_LEVEL_ERROR, "frames: cannot grow region=%u.%u size=%" PRIu64 " error=%s",
                  region->id.slot, region->id.generation, size_bytes, strerror(errno));
         return DSM_ESYS;
     }
     region->size_bytes = size_bytes;
+    region->memory_bytes = memory_bytes;
     window_close(region);
     return 0;
 }
@@ -117,28 +113,34 @@ int frames_region_open(struct frames *frames, region_id region, uint64_t size_by
                        uint32_t page_size)
 {
     struct frames_region *made = region_find(frames, region);
+    uint64_t unit_bytes = page_size > frames->page_bytes ? page_size : frames->page_bytes;
     int error;
 
-    if (page_size < uffd_page_bytes() || (page_size & (page_size - 1)) != 0) {
-        return DSM_ENOTSUP;
+    if (page_size == 0 || (page_size & (page_size - 1)) != 0) {
+        return DSM_EINVAL;
     }
-    if (size_bytes > (uint64_t)INT64_MAX - page_size) {
+    if (size_bytes > (uint64_t)INT64_MAX - unit_bytes) {
         return DSM_ESIZE;
     }
-    size_bytes = (size_bytes + page_size - 1) & ~(uint64_t)(page_size - 1);
+    size_bytes = round_up(size_bytes, page_size);
     if (made != NULL) {
         return made->page_size != page_size ? DSM_EINVAL : region_grow(made, size_bytes);
     }
     made = calloc(1, sizeof(*made));
-    if (made == NULL) {
+    if (made == NULL || table_init(&made->groups) != 0) {
+        free(made);
         return DSM_ENOMEM;
     }
+    made->frames = frames;
     made->id = region;
     made->size_bytes = size_bytes;
+    made->memory_bytes = round_up(size_bytes, unit_bytes);
     made->page_size = page_size;
+    made->unit_bytes = (uint32_t)unit_bytes;
     made->window_uffd = -1;
     error = region_make(made);
     if (error != 0) {
+        table_close(&made->groups);
         free(made);
         return error;
     }
@@ -166,8 +168,9 @@ static void map_close(struct frames_map *map)
     if (map->polled) {
         uv_close((uv_handle_t *)&map->poll, on_closed);
     }
-    if (map->uffd >= 0) {
-        close(map->uffd);
+    if (map->ops != NULL) {
+        map->ops->stop(map);
+        close(map->descriptor);
     }
     if (!map->polled) {
         free(map);
@@ -186,6 +189,7 @@ void frames_region_close(struct frames *frames, region_id region)
     }
     table_remove(&frames->regions, closed->link.key);
     window_close(closed);
+    groups_close(closed);
     close(closed->memfd);
     free(closed);
 }
@@ -223,161 +227,105 @@ int frames_map_add(struct frames *frames, map_id map, client_id client, region_i
     made->frames = frames;
     made->region = span.region;
     made->client = client;
-    made->start = span.start;
-    made->end = span.end;
-    made->uffd = -1;
+    made->start = round_down(span.start, frames->page_bytes);
+    made->end = round_up(span.end, frames->page_bytes);
+    made->first = page;
+    made->last = page + count - 1;
+    made->descriptor = -1;
     made->next = span.region->maps;
     span.region->maps = made;
     table_add(&frames->maps, &made->link, map);
     return 0;
 }
 
-/* Tell of the faults in one batch, each page once; the receiver may close the mapping meanwhile. */
-static void map_tell(struct frames_map *map, const struct uffd_msg *messages, uint32_t count)
+bool map_is_usable(const struct frames_map *map)
 {
-    uint64_t pages[EVENTS_PER_TURN];
-    bool writes[EVENTS_PER_TURN];
-    uint32_t told = 0;
-
-    for (uint32_t at = 0; at < count && map->frames != NULL; at++) {
-        uint64_t offset, page;
-        uint32_t same = 0;
-        bool write;
-
-        if (messages[at].event == UFFD_EVENT_FORK) {
-            close((int)messages[at].arg.fork.ufd);
-        }
-        offset = messages[at].arg.pagefault.address - map->address;
-        if (messages[at].event != UFFD_EVENT_PAGEFAULT || offset >= map->end - map->start) {
-            continue;
-        }
-        page = (map->start + offset) / map->region->page_size;
-        write = (messages[at].arg.pagefault.flags &
-                 (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP)) != 0;
-        while (same < told && (pages[same] != page || writes[same] != write)) {
-            same++;
-        }
-        if (same == told) {
-            pages[told] = page;
-            writes[told++] = write;
-            map->frames->events.on_fault(map->frames->events.context, (map_id)map->link.key, page,
-                                         write);
-        }
-    }
+    return map->ops != NULL && !map->lost;
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events);
-
-/* libuv has stopped the poll. A descriptor made blocking is made non-blocking again; anything else
- * is left stopped, which costs only the program that did it. */
-static void map_rearm(struct frames_map *map, int status)
+/* What lies in the mapping only since hardware pages are larger is its first or last page. */
+void map_tell(struct frames_map *map, uint64_t offset, bool write)
 {
-    log_limited(&map->frames->limit, LOG_LEVEL_WARNING,
-                "frames: userfaultfd reports an error map=%" PRIu64 " client=%u error=%s",
-                map->link.key, map->client, uv_strerror(status));
-    if (map->count_rearmed < REARM_MAX && fcntl(map->uffd, F_SETFL, O_RDWR | O_NONBLOCK) == 0) {
-        map->count_rearmed++;
-        uv_poll_start(&map->poll, UV_READABLE, on_readable);
-    }
+    uint64_t page = (map->start + offset) / map->region->page_size;
+
+    page = page < map->first ? map->first : page;
+    page = page > map->last ? map->last : page;
+    map->frames->events.on_fault(map->frames->events.context, (map_id)map->link.key, page, write);
 }
 
-static void on_readable(uv_poll_t *poll, int status, int events)
+static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct frames_map *map = poll->data;
-    struct uffd_msg messages[EVENTS_PER_TURN];
-    ssize_t len;
 
-    (void)events;
-    if (map->frames == NULL) {
-        return;
-    }
-    if (status < 0) {
-        map_rearm(map, status);
-        return;
-    }
-    /* What is left is told in the next turn: epoll is level-triggered. */
-    len = read(map->uffd, messages, sizeof(messages));
-    if (len > 0) {
-        map_tell(map, messages, (uint32_t)((size_t)len / sizeof(messages[0])));
+    if (map->frames != NULL && !map->lost) {
+        map->ops->on_ready(map, status, events);
     }
 }
 
-/* Protect the present pages of a new mapping, and one page in any case, to see that it can be done.
- */
-static int map_protect_present(const struct frames_map *map)
+bool map_poll(struct frames_map *map, int events)
 {
-    uint64_t start = map->start;
-    int error = uffd_protect(map->uffd, map->address, map->region->page_size);
-
-    while (error == 0 && start < map->end) {
-        off_t data = lseek(map->region->memfd, (off_t)start, SEEK_DATA);
-        off_t hole = data < 0 ? -1 : lseek(map->region->memfd, data, SEEK_HOLE);
-        uint64_t end = (uint64_t)hole < map->end ? (uint64_t)hole : map->end;
-
-        if (data < 0 && errno != ENXIO) {
-            return -errno;
-        }
-        if (hole < 0 || (uint64_t)data >= map->end) {
-            break;
-        }
-        error = uffd_protect(map->uffd, map_address(map, (uint64_t)data), end - (uint64_t)data);
-        start = end;
+    if (!map->polled || events == 0) {
+        return !map->polled || uv_poll_stop(&map->poll) == 0;
     }
-    return error;
-}
-
-static int map_protect_new(const struct frames_map *map)
-{
-    if (map->end - map->start > PROTECT_WHOLE_BYTES) {
-        return map_protect_present(map);
-    }
-    return uffd_protect(map->uffd, map->address, map->end - map->start);
+    return uv_poll_start(&map->poll, events, on_ready) == 0;
 }
 
 /* A poll that was made keeps the descriptor until the mapping is closed, whatever the outcome. */
-static int map_start(struct frames_map *map)
+static int map_start(struct frames_map *map, int process)
 {
-    int error;
+    int error = map->ops->start(map, process);
 
-    if (!uffd_is_one(map->uffd) || fcntl(map->uffd, F_SETFL, O_RDWR | O_NONBLOCK) != 0) {
-        return DSM_ESYS;
-    }
-    error = map_protect_new(map);
     if (error != 0) {
-        log_limited(&map->frames->limit, LOG_LEVEL_WARNING,
-                    "frames: mapping cannot be protected map=%" PRIu64 " client=%u error=%s",
-                    map->link.key, map->client, strerror(-error));
-        return DSM_ESYS;
+        return error;
     }
-    if (uv_poll_init(map->frames->loop, &map->poll, map->uffd) != 0) {
+    if (uv_poll_init(map->frames->loop, &map->poll, map->descriptor) != 0) {
+        map->ops->stop(map);
         return DSM_ESYS;
     }
     map->poll.data = map;
     map->polled = true;
-    return uv_poll_start(&map->poll, UV_READABLE, on_readable) != 0 ? DSM_ESYS : 0;
+    map->lost = !map_poll(map, UV_READABLE);
+    return map->lost ? DSM_ESYS : 0;
 }
 
-int frames_attach(struct frames *frames, map_id map, client_id client, int uffd, uint64_t address,
-                  uint64_t len_bytes)
+static const struct watch_ops *ops_find(uint32_t backend)
+{
+    static const struct watch_ops *const ops[SESSION_BACKENDS] = {
+        [SESSION_USERFAULTFD] = &watch_uffd_ops,
+        [SESSION_USER_MODE] = &watch_uffd_ops,
+        [SESSION_SIGSEGV] = &watch_channel_ops,
+    };
+
+    return backend < SESSION_BACKENDS ? ops[backend] : NULL;
+}
+
+int frames_attach(struct frames *frames, map_id map, client_id client,
+                  const struct frames_attachment *attachment)
 {
     struct frames_map *found = map_find(frames, map);
-    uint64_t page_bytes = uffd_page_bytes();
+    const struct watch_ops *ops = ops_find(attachment->backend);
     int error;
 
-    if (found == NULL || found->client != client || found->uffd >= 0 ||
-        found->end - found->start != len_bytes || address % page_bytes != 0 ||
-        address > UINT64_MAX - len_bytes) {
-        close(uffd);
+    if (found == NULL || ops == NULL || found->client != client || found->ops != NULL ||
+        found->end - found->start != attachment->len_bytes ||
+        attachment->address % frames->page_bytes != 0 ||
+        attachment->address > UINT64_MAX - attachment->len_bytes) {
+        close(attachment->descriptor);
         return DSM_EINVAL;
     }
-    found->address = address;
-    found->uffd = uffd;
-    error = map_start(found);
-    if (error != 0 && found->polled) {
-        found->lost = true;
-    } else if (error != 0) {
-        close(uffd);
-        found->uffd = -1;
+    /* A mapping never needs two places: those that have none yet count as well. */
+    if (!wait_reserve(frames, frames->maps.count)) {
+        close(attachment->descriptor);
+        return DSM_ENOMEM;
+    }
+    found->ops = ops;
+    found->address = attachment->address;
+    found->descriptor = attachment->descriptor;
+    error = map_start(found, attachment->process);
+    if (error != 0 && !found->polled) {
+        close(attachment->descriptor);
+        found->descriptor = -1;
+        found->ops = NULL;
     }
     return error;
 }
@@ -391,7 +339,14 @@ void frames_map_gone(struct frames *frames, map_id map)
     }
 }
 
-uint64_t frames_count_repairs(const struct frames *frames)
+const struct frames_counters *frames_counters(const struct frames *frames)
 {
-    return frames->count_repairs;
+    return &frames->counters;
+}
+
+const struct frames_bounce *frames_bounce(const struct frames *frames, region_id region)
+{
+    const struct frames_region *found = region_find(frames, region);
+
+    return found == NULL || !region_has_groups(found) ? NULL : &found->bounce;
 }

@@ -11,6 +11,9 @@
 #include "agent/frames_state.h"
 #include "agent/uffd.h"
 
+/* A window takes so much of the addresses at most, which are few on a 32-bit machine. */
+#define WINDOW_PART 16
+
 /* One ACTION_FILL in progress. */
 struct fill {
     struct frames *frames;
@@ -21,14 +24,15 @@ struct fill {
     bool strayed;               /* some page went another way than by `through` */
 };
 
-static bool is_usable(const struct frames_map *map)
-{
-    return map->uffd >= 0 && !map->lost;
-}
-
 static bool is_covering(const struct frames_map *map, uint64_t offset)
 {
-    return is_usable(map) && map->start <= offset && offset < map->end;
+    return map_is_usable(map) && map->start <= offset && offset < map->end;
+}
+
+/* Can pages at an offset be put in through it? */
+static bool is_way(const struct frames_map *map, uint64_t offset)
+{
+    return is_covering(map, offset) && map->ops->fill != NULL;
 }
 
 static const uint8_t *bytes_at(const struct fill *fill, uint64_t offset)
@@ -60,22 +64,17 @@ static void repair(struct fill *fill, struct frames_map *map, uint64_t offset, u
     const struct frames_region *region = fill->span.region;
 
     write_or_give_up(region, offset, bytes_at(fill, offset), len_bytes);
-    fill->frames->count_repairs++;
+    fill->frames->counters.repairs++;
     log_limited(&fill->frames->limit, LOG_LEVEL_WARNING,
                 "frames: page was filled behind the agent's back, put right region=%u.%u "
                 "page=%" PRIu64 " client=%u",
                 region->id.slot, region->id.generation, offset / region->page_size,
                 map == NULL ? 0 : map->client);
-    if (map == NULL) {
-        return;
-    }
-    if (protect) {
-        map_judge(map, "protect", offset,
-                  uffd_protect(map->uffd, map_address(map, offset), len_bytes));
-        uffd_wake(map->uffd, map_address(map, offset), len_bytes);
-    } else {
-        map_judge(map, "allow", offset,
-                  uffd_unprotect(map->uffd, map_address(map, offset), len_bytes, true));
+    if (map != NULL && protect) {
+        map->ops->protect(map, offset, len_bytes);
+        map->ops->wake(map, offset, len_bytes, true);
+    } else if (map != NULL) {
+        map->ops->allow(map, offset, len_bytes);
     }
 }
 
@@ -89,8 +88,8 @@ static uint64_t fill_through(struct fill *fill, struct frames_map *map, uint64_t
     while (offset < end) {
         int error;
 
-        offset += uffd_copy(map->uffd, map_address(map, offset), bytes_at(fill, offset),
-                            end - offset, protect, &error);
+        offset +=
+            map->ops->fill(map, offset, bytes_at(fill, offset), end - offset, protect, &error);
         if (error == -EEXIST) {
             page_bytes = uffd_page_bytes();
             repair(fill, map, offset, page_bytes, protect);
@@ -103,7 +102,11 @@ static uint64_t fill_through(struct fill *fill, struct frames_map *map, uint64_t
     return offset - start;
 }
 
-/* An inaccessible mapping of the whole region, with a userfaultfd of our own; false: not to be had.
+/*
+ * An inaccessible mapping of the whole region, with a userfaultfd of our own; false: not to be had,
+ * as where this agent may have no userfaultfd at all. Then no program here has one either, and only
+ * memory is at stake: where huge pages are forced on shared memory the kernel stores zeros around a
+ * page that is written, which programs over a channel are kept from.
  */
 static bool window_open(struct frames_region *region)
 {
@@ -112,20 +115,23 @@ static bool window_open(struct frames_region *region)
     if (region->window != NULL) {
         return true;
     }
+    if (region->memory_bytes > SIZE_MAX / WINDOW_PART) {
+        return false;
+    }
     window =
-        mmap(NULL, region->size_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, region->memfd, 0);
+        mmap(NULL, region->memory_bytes, PROT_NONE, MAP_SHARED | MAP_NORESERVE, region->memfd, 0);
     if (window == MAP_FAILED) {
         return false;
     }
-    region->window_uffd = uffd_make((uint64_t)(uintptr_t)window, region->size_bytes);
+    region->window_uffd = uffd_make((uint64_t)(uintptr_t)window, region->memory_bytes);
     if (region->window_uffd < 0) {
-        munmap(window, region->size_bytes);
+        munmap(window, region->memory_bytes);
         return false;
     }
-    madvise(window, region->size_bytes, MADV_DONTDUMP);
-    madvise(window, region->size_bytes, MADV_DONTFORK);
+    madvise(window, region->memory_bytes, MADV_DONTDUMP);
+    madvise(window, region->memory_bytes, MADV_DONTFORK);
     region->window = window;
-    region->window_bytes = region->size_bytes;
+    region->window_bytes = region->memory_bytes;
     return true;
 }
 
@@ -174,10 +180,10 @@ static uint64_t unmapped_end(const struct fill *fill, uint64_t offset)
     uint64_t end = fill->span.end;
 
     for (const struct frames_map *map = fill->span.region->maps; map != NULL; map = map->next) {
-        if (is_covering(map, offset)) {
+        if (is_way(map, offset)) {
             return offset + uffd_page_bytes(); /* The program has unmapped a part of its range. */
         }
-        if (is_usable(map) && map->start > offset && map->start < end) {
+        if (map->start > offset && map->start < end && is_way(map, map->start)) {
             end = map->start;
         }
     }
@@ -190,7 +196,7 @@ static uint64_t fill_some(struct fill *fill, uint64_t offset)
     const struct frames_span *span = &fill->span;
     uint64_t end = span->end, done = 0;
 
-    if (fill->through != NULL && is_covering(fill->through, offset)) {
+    if (fill->through != NULL && is_way(fill->through, offset)) {
         uint64_t last = fill->through->end < end ? fill->through->end : end;
 
         done = fill_through(fill, fill->through, offset, last);
@@ -199,12 +205,12 @@ static uint64_t fill_some(struct fill *fill, uint64_t offset)
         }
     }
     fill->strayed = true;
-    if (fill->through != NULL && is_usable(fill->through) && fill->through->start > offset &&
-        fill->through->start < end) {
+    if (fill->through != NULL && fill->through->start > offset && fill->through->start < end &&
+        is_way(fill->through, fill->through->start)) {
         end = fill->through->start;
     }
     for (struct frames_map *map = span->region->maps; map != NULL && done == 0; map = map->next) {
-        if (map != fill->through && is_covering(map, offset)) {
+        if (map != fill->through && is_way(map, offset)) {
             done = fill_through(fill, map, offset, map->end < end ? map->end : end);
         }
     }
@@ -216,18 +222,33 @@ static uint64_t fill_some(struct fill *fill, uint64_t offset)
     return end;
 }
 
-void frames_fill(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map,
-                 bool write, const uint8_t *bytes)
+/* Tell the mappings that the pages are there now. Who was given them by its own fill() knows. */
+static void reveal(const struct fill *fill)
 {
-    struct fill fill = {.frames = frames, .bytes = bytes, .write = write};
+    uint64_t start, len_bytes;
+
+    for (struct frames_map *map = fill->span.region->maps; map != NULL; map = map->next) {
+        enum watch_grant grant = WATCH_GRANT_WAKE;
+
+        if (map == fill->through) {
+            grant = fill->write ? WATCH_GRANT_WRITE : WATCH_GRANT_READ;
+        }
+        if ((map != fill->through || fill->strayed) &&
+            map_cut(map, &fill->span, &start, &len_bytes)) {
+            map->ops->reveal(map, start, len_bytes, grant);
+        }
+    }
+}
+
+void span_fill(struct frames *frames, const struct frames_span *span, map_id map, bool write,
+               const uint8_t *bytes)
+{
+    struct fill fill = {.frames = frames, .span = *span, .bytes = bytes, .write = write};
     uint64_t offset;
 
-    if (!span_find(frames, region, page, count, &fill.span)) {
-        return;
-    }
     fill.through = (struct frames_map *)(void *)table_find(&frames->maps, map);
     if (fill.through != NULL &&
-        (fill.through->region != fill.span.region || !is_usable(fill.through))) {
+        (fill.through->region != fill.span.region || !map_is_usable(fill.through))) {
         fill.through = NULL;
     }
     /* Once the page is there the kernel maps it into the others without asking: only a marker keeps
@@ -237,5 +258,20 @@ void frames_fill(struct frames *frames, region_id region, uint64_t page, uint32_
     while (offset < fill.span.end) {
         offset = fill_some(&fill, offset);
     }
-    span_wake(&fill.span, fill.strayed ? NULL : fill.through);
+    reveal(&fill);
+}
+
+void frames_fill(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map,
+                 bool write, const uint8_t *bytes)
+{
+    struct frames_span span;
+
+    if (!span_find(frames, region, page, count, &span)) {
+        return;
+    }
+    if (region_has_groups(span.region)) {
+        groups_fill(frames, &span, bytes);
+    } else {
+        span_fill(frames, &span, map, write, bytes);
+    }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/frames.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -9,7 +10,6 @@
 #include <unistd.h>
 
 #include "agent/frames_state.h"
-#include "agent/uffd.h"
 #include "dsm.h"
 
 bool span_find(const struct frames *frames, region_id id, uint64_t page, uint64_t count,
@@ -34,13 +34,24 @@ bool span_find(const struct frames *frames, region_id id, uint64_t page, uint64_
     return true;
 }
 
+bool span_find_whole(const struct frames *frames, region_id id, uint64_t page, uint64_t count,
+                     struct frames_span *span)
+{
+    if (!span_find(frames, id, page, count, span)) {
+        return false;
+    }
+    span->start = round_down(span->start, frames->page_bytes);
+    span->end = round_up(span->end, frames->page_bytes);
+    return true;
+}
+
 bool map_cut(const struct frames_map *map, const struct frames_span *span, uint64_t *start,
              uint64_t *len_bytes)
 {
     uint64_t first = span->start > map->start ? span->start : map->start;
     uint64_t last = span->end < map->end ? span->end : map->end;
 
-    if (map->uffd < 0 || map->lost || first >= last) {
+    if (!map_is_usable(map) || first >= last) {
         return false;
     }
     *start = first;
@@ -69,29 +80,6 @@ void map_judge(struct frames_map *map, const char *what, uint64_t offset, int er
                 offset / map->region->page_size, map->link.key, map->client, strerror(-error));
 }
 
-void span_protect(const struct frames_span *span, const struct frames_map *except)
-{
-    uint64_t start, len_bytes;
-
-    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
-        if (map != except && map_cut(map, span, &start, &len_bytes)) {
-            map_judge(map, "protect", start,
-                      uffd_protect(map->uffd, map_address(map, start), len_bytes));
-        }
-    }
-}
-
-void span_wake(const struct frames_span *span, const struct frames_map *except)
-{
-    uint64_t start, len_bytes;
-
-    for (struct frames_map *map = span->region->maps; map != NULL; map = map->next) {
-        if (map != except && map_cut(map, span, &start, &len_bytes)) {
-            uffd_wake(map->uffd, map_address(map, start), len_bytes);
-        }
-    }
-}
-
 void frames_give_up(const struct frames_region *region, const char *what, uint64_t offset)
 {
     log_line(LOG_LEVEL_ERROR,
@@ -118,10 +106,9 @@ void frames_allow(struct frames *frames, region_id region, uint64_t page, uint32
     struct frames_map *found;
     uint64_t start, len_bytes;
 
-    if (span_find(frames, region, page, count, &span) &&
+    if (span_find_whole(frames, region, page, count, &span) &&
         find_part(frames, map, &span, &found, &start, &len_bytes)) {
-        map_judge(found, "allow", start,
-                  uffd_unprotect(found->uffd, map_address(found, start), len_bytes, true));
+        found->ops->allow(found, start, len_bytes);
     }
 }
 
@@ -131,13 +118,19 @@ void frames_wake(struct frames *frames, region_id region, uint64_t page, uint32_
     struct frames_map *found;
     uint64_t start, len_bytes;
 
-    if (!span_find(frames, region, page, count, &span)) {
+    if (!span_find_whole(frames, region, page, count, &span)) {
         return;
     }
-    if (map == 0) {
-        span_wake(&span, NULL);
-    } else if (find_part(frames, map, &span, &found, &start, &len_bytes)) {
-        uffd_wake(found->uffd, map_address(found, start), len_bytes);
+    if (map != 0) {
+        if (find_part(frames, map, &span, &found, &start, &len_bytes)) {
+            found->ops->wake(found, start, len_bytes, true);
+        }
+        return;
+    }
+    for (found = span.region->maps; found != NULL; found = found->next) {
+        if (map_cut(found, &span, &start, &len_bytes)) {
+            found->ops->wake(found, start, len_bytes, false);
+        }
     }
 }
 
@@ -145,68 +138,62 @@ void frames_protect(struct frames *frames, region_id region, uint64_t page, uint
 {
     struct frames_span span;
 
-    if (span_find(frames, region, page, count, &span)) {
+    if (span_find_whole(frames, region, page, count, &span)) {
         span_protect(&span, NULL);
+    }
+}
+
+void span_punch(const struct frames_span *span)
+{
+    int result;
+
+    do {
+        result = fallocate(span->region->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                           (off_t)span->start, (off_t)(span->end - span->start));
+    } while (result != 0 && errno == EINTR);
+    if (result != 0) {
+        frames_give_up(span->region, "page cannot be dropped", span->start);
     }
 }
 
 void frames_drop(struct frames *frames, region_id region, uint64_t page, uint32_t count)
 {
     struct frames_span span;
-    int result;
 
     if (!span_find(frames, region, page, count, &span)) {
         return;
     }
-    do {
-        result = fallocate(span.region->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                           (off_t)span.start, (off_t)(span.end - span.start));
-    } while (result != 0 && errno == EINTR);
-    if (result != 0) {
-        frames_give_up(span.region, "page cannot be dropped", span.start);
+    if (region_has_groups(span.region)) {
+        groups_drop(&span);
+        return;
     }
+    span_hide(&span);
+    span_punch(&span);
 }
 
-/*
- * POISON refuses a page-table entry that holds anything, a write-protect marker too, so that goes
- * first, without waking: between the two the page is a hole, and nobody but this thread fills
- * holes.
- *
- * A kernel without the ioctl cannot make the touch fail. The thread stays blocked then (it can be
- * killed): neither zeros nor a thread that faults for ever.
- */
 void frames_poison(struct frames *frames, region_id region, uint64_t page, uint32_t count)
 {
     struct frames_span span;
     uint64_t start, len_bytes;
 
-    if (!span_find(frames, region, page, count, &span)) {
+    if (!span_find_whole(frames, region, page, count, &span)) {
         return;
     }
-    frames_drop(frames, region, page, count); /* POISON leaves a present page as it is. */
+    /* What is present stays as it is. Of a group the core has dropped what is lost; the other pages
+     * lie aside and are still to be had. */
+    if (!region_has_groups(span.region)) {
+        frames_drop(frames, region, page, count);
+    }
     for (struct frames_map *map = span.region->maps; map != NULL; map = map->next) {
-        int error;
-
-        if (!map_cut(map, &span, &start, &len_bytes)) {
-            continue;
-        }
-        map_judge(map, "allow", start,
-                  uffd_unprotect(map->uffd, map_address(map, start), len_bytes, false));
-        error = uffd_poison(map->uffd, map_address(map, start), len_bytes);
-        if (error == -EINVAL) {
-            log_limited(&frames->limit, LOG_LEVEL_ERROR,
-                        "frames: this kernel cannot raise SIGBUS for a lost page, who touches it "
-                        "stays blocked region=%u.%u page=%" PRIu64 " client=%u",
-                        region.slot, region.generation, page, map->client);
-        } else {
-            map_judge(map, "poison", start, error);
+        if (map_cut(map, &span, &start, &len_bytes)) {
+            map->ops->poison(map, start, len_bytes);
         }
     }
 }
 
-/* Read the whole range; a hole reads as zeros and stays a hole. */
-static bool region_read(const struct frames_region *region, uint64_t offset, uint8_t *to,
-                        uint64_t len_bytes)
+/* A hole reads as zeros and stays a hole. */
+bool region_read(const struct frames_region *region, uint64_t offset, uint8_t *to,
+                 uint64_t len_bytes)
 {
     while (len_bytes > 0) {
         ssize_t len = pread(region->memfd, to, len_bytes, (off_t)offset);
@@ -254,7 +241,7 @@ int frames_read(const struct frames *frames, region_id region, uint64_t page, ui
     if (!span_find(frames, region, page, count, &span)) {
         return DSM_ESYS;
     }
-    return region_read(span.region, span.start, to, span.end - span.start) ? 0 : DSM_ESYS;
+    return groups_read(&span, to) ? 0 : DSM_ESYS;
 }
 
 int frames_keep(struct frames *frames, uint32_t keep, region_id region, uint64_t page,
@@ -271,7 +258,7 @@ int frames_keep(struct frames *frames, uint32_t keep, region_id region, uint64_t
         return DSM_ENOMEM;
     }
     made->len_bytes = span.end - span.start;
-    if (!region_read(span.region, span.start, made->bytes, made->len_bytes)) {
+    if (!groups_read(&span, made->bytes)) {
         free(made);
         return DSM_ESYS;
     }
@@ -297,25 +284,29 @@ void frames_forget(struct frames *frames, uint32_t keep)
     free(table_remove(&frames->keeps, keep));
 }
 
-int frames_atomic(struct frames *frames, region_id region, uint64_t offset, uint32_t op,
-                  uint64_t value, uint64_t operand, uint64_t *old)
+int frames_atomic(struct frames *frames, const struct frames_atomic *atomic, uint64_t *old)
 {
-    struct frames_region *found = region_find(frames, region);
-    uint64_t before = 0, after;
+    struct frames_span span = {.region = region_find(frames, atomic->region)};
+    uint64_t bytes = 0, before, after;
 
-    if (found == NULL || offset % sizeof(before) != 0 || offset >= found->size_bytes ||
-        (op != SYNC_FETCH_ADD && op != SYNC_COMPARE_SWAP)) {
+    if (span.region == NULL || atomic->offset % sizeof(bytes) != 0 ||
+        atomic->offset >= span.region->size_bytes ||
+        (atomic->op != SYNC_FETCH_ADD && atomic->op != SYNC_COMPARE_SWAP)) {
         return DSM_EINVAL;
     }
-    if (!region_read(found, offset, (uint8_t *)&before, sizeof(before))) {
+    span.start = atomic->offset;
+    span.end = atomic->offset + sizeof(bytes);
+    if (!groups_read(&span, (uint8_t *)&bytes)) {
         return DSM_ESYS;
     }
-    if (op == SYNC_FETCH_ADD) {
-        after = before + value;
+    before = atomic->is_native ? bytes : le64toh(bytes);
+    if (atomic->op == SYNC_FETCH_ADD) {
+        after = before + atomic->value;
     } else {
-        after = before == operand ? value : before;
+        after = before == atomic->operand ? atomic->value : before;
     }
-    if (after != before && !region_write(found, offset, (const uint8_t *)&after, sizeof(after))) {
+    bytes = atomic->is_native ? after : htole64(after);
+    if (after != before && !groups_write(&span, (const uint8_t *)&bytes)) {
         return DSM_ESYS;
     }
     *old = before;

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "agent/admin.h"
-#include "agent/uffd.h"
 #include "dsm.h"
 
 static void on_action(void *context, const struct action *action, const uint8_t *payload,
@@ -48,7 +47,7 @@ static void on_gone(void *context, client_id client)
     agent_post(agent, &event);
 }
 
-static void on_message(void *context, const struct message *message, const uint8_t *payload,
+static void on_message(void *context, const struct message *message, uint8_t *payload,
                        size_t payload_bytes)
 {
     struct agent *agent = context;
@@ -134,7 +133,8 @@ static void on_joined(void *context, uint32_t node)
         .self = node,
         .budget_bytes = agent->budget_bytes,
         .region_bytes_max = agent->config.region_max,
-        .page_bytes = (uint32_t)uffd_page_bytes(),
+        .page_bytes = agent->machine.page_bytes,
+        .big_endian = agent->machine.big_endian,
         .read_ahead_pages = (uint32_t)agent->config.read_ahead_pages,
     };
     int error;

@@ -20,8 +20,11 @@ struct peer;
 
 struct peers_events {
     void *context;
-    /** A protocol message from member `from`; payload as it arrived. All borrowed until return. */
-    void (*on_message)(void *context, const struct message *message, const uint8_t *payload,
+    /**
+     * A protocol message from member `from`; payload as it arrived, and may be changed. All
+     * borrowed until return.
+     */
+    void (*on_message)(void *context, const struct message *message, uint8_t *payload,
                        size_t payload_bytes);
     /** Any other head but HELLO, BYE, PING, PONG. Borrowed until return. */
     void (*on_wire)(void *context, struct peer *peer, const struct wire *wire);

@@ -148,14 +148,17 @@ static json_t *node_json(const struct agent *agent, const struct record *record)
 
         heard = json_integer(now_ms > heard_ms ? (json_int_t)(now_ms - heard_ms) : 0);
     }
-    return json_pack("{s:I s:o s:o s:b s:b s:s s:I s:I s:o}", "node", (json_int_t)node, "name",
-                     report_text(record->name), "address", report_text(record->address), "alive",
-                     record->alive, "self", is_self, "link",
+    return json_pack("{s:I s:o s:o s:b s:b s:s s:I s:I s:o s:I s:s s:I}", "node", (json_int_t)node,
+                     "name", report_text(record->name), "address", report_text(record->address),
+                     "alive", record->alive, "self", is_self, "link",
                      is_self ? "self"
                      : peer  ? "up"
                              : "down",
                      "incarnation", (json_int_t)record->id.generation, "epoch",
-                     (json_int_t)record->epoch, "heard_ms_ago", heard);
+                     (json_int_t)record->epoch, "heard_ms_ago", heard, "page_bytes",
+                     (json_int_t)record->machine.page_bytes, "byte_order",
+                     record->machine.big_endian ? "big" : "little", "word_bits",
+                     (json_int_t)record->machine.word_bits);
 }
 
 json_t *report_nodes(const struct agent *agent)
@@ -180,7 +183,7 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
 
     snprintf(mode, sizeof(mode), "%04o", record->mode);
     json = json_pack(
-        "{s:o s:s s:I s:I s:I s:I s:s s:I s:I s:s s:o s:o s:o s:b}", "name",
+        "{s:o s:s s:I s:I s:I s:I s:s s:I s:I s:s s:o s:o s:o s:b s:o}", "name",
         report_text(record->name), "kind", record->kind == RECORD_SEM ? "sem" : "region", "slot",
         (json_int_t)record->id.slot, "generation", (json_int_t)record->id.generation, "size_bytes",
         (json_int_t)record->size_bytes, "page_size", (json_int_t)record->page_size, "mode", mode,
@@ -188,7 +191,8 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
         record->home == DSM_HOME_STRIPED ? "striped" : "creator", "homes",
         report_node_names(agent, record->homes), "readers",
         report_node_names(agent, record->readers), "writers",
-        report_node_names(agent, record->writers), "unlinked", record->unlinked);
+        report_node_names(agent, record->writers), "unlinked", record->unlinked, "type",
+        record->type[0] ? json_string(record->type) : json_null());
     if (record->page_size > 0 && region_resident(agent, record->id, &bytes)) {
         object_set(&json, "resident_pages", json_integer((json_int_t)(bytes / record->page_size)));
     }
@@ -219,21 +223,44 @@ static json_t *run_json(const struct agent *agent, const struct page_run *run)
                      report_node_names(agent, run->readers), "state", run_state(run));
 }
 
+/** How the pages of a region come in groups on this machine, and what to do where they bounce. */
+static void groups_set(json_t **json, const struct agent *agent, const struct record *record)
+{
+    const struct frames_bounce *bounce = frames_bounce(agent->frames, record->id);
+    char advice[TEXT_BYTES_MAX] = "";
+
+    if (bounce == NULL) {
+        return;
+    }
+    if (bounce->peak >= FRAMES_BOUNCE_MANY) {
+        snprintf(advice, sizeof(advice),
+                 "create it with a page_size of %u or more, or keep what different nodes write on "
+                 "different %u bytes",
+                 agent->machine.page_bytes, agent->machine.page_bytes);
+    }
+    object_set(json, "groups",
+               json_pack("{s:I s:I s:s}", "page_bytes", (json_int_t)agent->machine.page_bytes,
+                         "scattered_per_s_peak", (json_int_t)bounce->peak, "advice", advice));
+}
+
 json_t *report_region(const struct agent *agent, const struct record *record,
                       const struct runs *runs, nodeset silent)
 {
     json_t *pages = json_array();
+    json_t *region = region_json(agent, record);
 
+    groups_set(&region, agent, record);
     for (uint32_t i = 0; i < runs->count; i++) {
         report_add(&pages, run_json(agent, &runs->list[i]));
     }
-    return json_pack("{s:o s:o s:o}", "region", region_json(agent, record), "pages", pages,
-                     "incomplete", report_node_names(agent, silent));
+    return json_pack("{s:o s:o s:o}", "region", region, "pages", pages, "incomplete",
+                     report_node_names(agent, silent));
 }
 
 static struct dsm_stats stats_read(const struct agent *agent)
 {
     const struct node_counters *core = node_counters(driver_node(agent->driver));
+    const struct frames_counters *frames = frames_counters(agent->frames);
 
     return (struct dsm_stats){
         .faults = core->faults,
@@ -252,7 +279,9 @@ static struct dsm_stats stats_read(const struct agent *agent)
         .resends = core->resends,
         .old_epoch = core->old_epoch,
         .refused = core->refused + agent->refused,
-        .repairs = frames_count_repairs(agent->frames),
+        .repairs = frames->repairs,
+        .groups_gathered = frames->groups_gathered,
+        .groups_scattered = frames->groups_scattered,
         .core_bytes = core->core_bytes,
     };
 }

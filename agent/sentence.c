@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "dsm.h"
+#include "dsm/core/type.h"
 
 /** Where a sentence is written to. */
 struct page_of_text {
@@ -141,6 +142,45 @@ static void say_range(const struct sentence_facts *facts, const struct page_of_t
     }
 }
 
+/** Is it the type given that is wrong? */
+static bool say_bad_type(const struct sentence_facts *facts, const struct page_of_text *to)
+{
+    const char *text = facts->call->type;
+    struct type type;
+    struct type_error error;
+
+    if (text[0] == 0) {
+        return false;
+    }
+    if (facts->object == RECORD_SEM) {
+        say(to, "semaphore '%s' cannot have a type", facts->name);
+        return true;
+    }
+    if (type_parse(text, &type, &error) == 0) {
+        return false;
+    }
+    say(to, "region '%s' cannot have this type: %s", facts->name, error.text);
+    return true;
+}
+
+/** Both types, each cut where it would leave no room for the other. */
+static void say_type(const struct sentence_facts *facts, const struct page_of_text *to)
+{
+    const char *type = facts->record ? facts->record->type : "";
+
+    if (type[0] == 0) {
+        say(to,
+            "region '%s' was made without a type, so it cannot be opened with '%.400s': give "
+            "none, or make it anew",
+            facts->name, facts->call->type);
+    } else {
+        say(to,
+            "region '%s' has the type '%.280s', not '%.280s': open it with its own, which "
+            "`dsmctl region` shows, or with none",
+            facts->name, type, facts->call->type);
+    }
+}
+
 static void say_invalid(const struct sentence_facts *facts, const struct page_of_text *to)
 {
     const struct call *call = facts->call;
@@ -156,6 +196,8 @@ static void say_invalid(const struct sentence_facts *facts, const struct page_of
             "region '%s' cannot be mapped from offset %" PRIu64 " for %" PRIu64
             " bytes: offset must be a multiple of its page size, %u, and the length at least 1",
             facts->name, call->offset, call->size_bytes, record->page_size);
+    } else if (call->kind == CALL_OPEN && say_bad_type(facts, to)) {
+        return;
     } else if (call->kind == CALL_OPEN) {
         say(to,
             "%s '%s' cannot be opened so: the page size (%u) must be 0 or a power of two from "
@@ -283,6 +325,9 @@ void sentence_write(const struct sentence_facts *given, char *text, size_t size_
         break;
     case DSM_EINVAL:
         say_invalid(&facts, &to);
+        break;
+    case DSM_ETYPE:
+        say_type(&facts, &to);
         break;
     default:
         say_general(&facts, &to);

@@ -16,6 +16,16 @@ _Static_assert(NODES_MAX <= 64, "on the wire a set of nodes is one unsigned inte
     [bit] = FIELD_ROW(type, struct message, member, max),
 static const struct field message_fields[] = {MESSAGE_FIELDS(MESSAGE_ROW)};
 
+/** All rows of a table. */
+#define ALL(table) ((UINT32_C(1) << (sizeof(table) / sizeof((table)[0]))) - 1)
+
+static const struct field machine_fields[] = {
+    FIELD_ROW_u(struct node_kind, page_bytes, UINT32_MAX),
+    FIELD_ROW_u(struct node_kind, word_bits, UINT8_MAX),
+    FIELD_ROW_b(struct node_kind, big_endian, 0),
+};
+static const struct field_group machine_group = {machine_fields, ALL(machine_fields)};
+
 #define RECORD_FIELDS(X)                                                                           \
     X(0, kind, kind, e, RECORD_NODE)                                                               \
     X(1, unlinked, unlinked, b, 0)                                                                 \
@@ -36,13 +46,13 @@ static const struct field message_fields[] = {MESSAGE_FIELDS(MESSAGE_ROW)};
     X(16, writers, writers.words[0], u, UINT64_MAX)                                                \
     X(17, address, address, t, 0)                                                                  \
     X(18, epoch, epoch, u, UINT32_MAX)                                                             \
-    X(19, joined, joined, u, UINT64_MAX)
+    X(19, joined, joined, u, UINT64_MAX)                                                           \
+    X(20, machine, machine, g, machine_group)                                                      \
+    X(21, type, type, t, 0)
 
 #define RECORD_ROW(bit, name, member, type, max) \
     [bit] = FIELD_ROW(type, struct record, member, max),
 static const struct field record_fields[] = {RECORD_FIELDS(RECORD_ROW)};
-/** All rows of a table. */
-#define ALL(table) ((UINT32_C(1) << (sizeof(table) / sizeof((table)[0]))) - 1)
 static const struct field_group record_group = {record_fields, ALL(record_fields)};
 
 /** A proposal is in a wire head and nowhere else. */
@@ -83,7 +93,8 @@ static const struct field_group run_group = {run_fields, ALL(run_fields)};
     X(12, topic, topic, t, 0)                       \
     X(13, text, text, t, 0)                         \
     X(14, record, proposal.record, g, record_group) \
-    X(15, proposal, proposal, g, proposal_group)
+    X(15, proposal, proposal, g, proposal_group)    \
+    X(16, machine, machine, g, machine_group)
 
 #define WIRE_ROW(bit, name, member, type, max) [bit] = FIELD_ROW(type, struct wire, member, max),
 static const struct field wire_fields[] = {WIRE_FIELDS(WIRE_ROW)};
@@ -100,7 +111,7 @@ static const uint32_t wire_masks[WIRE_KINDS - WIRE_HELLO] = {
     [WIRE_BYE - WIRE_HELLO] = W_error | W_text,
     [WIRE_PING - WIRE_HELLO] = 0,
     [WIRE_PONG - WIRE_HELLO] = 0,
-    [WIRE_JOIN - WIRE_HELLO] = W_request | W_node | W_incarnation | W_address,
+    [WIRE_JOIN - WIRE_HELLO] = W_request | W_node | W_incarnation | W_address | W_machine,
     [WIRE_JOINED - WIRE_HELLO] = W_request | W_error | W_text | W_id,
     [WIRE_WATCH - WIRE_HELLO] = W_revision,
     [WIRE_RECORD - WIRE_HELLO] = W_record,
@@ -129,6 +140,7 @@ static const struct field call_fields[] = {
     FIELD_ROW_u(struct call, operand, UINT64_MAX),
     FIELD_ROW_i(struct call, timeout_ms, INT64_MAX),
     FIELD_ROW_t(struct call, name, 0),
+    FIELD_ROW_t(struct call, type, 0),
 };
 static const struct field_group call_group = {call_fields, ALL(call_fields)};
 

@@ -30,7 +30,8 @@ enum wire_kind {
     WIRE_BYE,        /* error, text: why the link is closed now */
     WIRE_PING,       /* nothing; answered with PONG */
     WIRE_PONG,
-    WIRE_JOIN,      /* -> keeper: request, node, incarnation, address: let me be a member */
+    WIRE_JOIN,      /* -> keeper: request, node, incarnation, address, machine: let me be a
+                       member */
     WIRE_JOINED,    /* keeper ->: request, error, text, id.slot: your node number */
     WIRE_WATCH,     /* -> keeper: revision: send me all records changed after it, and go on */
     WIRE_RECORD,    /* keeper ->: record */
@@ -55,6 +56,7 @@ struct wire {
     uint64_t page; /* INSPECT */
     uint64_t value;
     region_id id;
+    struct node_kind machine;           /* JOIN */
     struct page_run run;                /* INSPECTED */
     char address[RECORD_ADDRESS_BYTES]; /* HELLO, JOIN: where the sender listens */
     char topic[RECORD_NAME_BYTES];      /* QUERY */
@@ -66,7 +68,7 @@ struct wire {
 enum session_kind {
     SESSION_HELLO = 128, /* version -> text: the node's name; with a descriptor of /dev/userfaultfd
                             when the agent has one (value 1) */
-    SESSION_CALL,        /* call -> reply; MAP: with the region's memfd */
+    SESSION_CALL,        /* call -> reply; MAP: with the region's memfd; STAT: text is its type */
     SESSION_ATTACH, /* map, address, size_bytes, backend, why, with what the back end gives away ->
                        error 0 once no thread can write there */
     SESSION_STATS,  /* -> counters */
@@ -87,7 +89,7 @@ enum session_backend {
 /** Bytes of a session packet at most. */
 #define SESSION_PACKET_MAX (48u << 10)
 /** Bytes of a request at most. */
-#define SESSION_REQUEST_MAX 1024u
+#define SESSION_REQUEST_MAX 2048u
 /** Bytes of the text of a reply at most. */
 #define SESSION_TEXT_MAX (32u << 10)
 #define SESSION_COUNTERS_MAX 32u

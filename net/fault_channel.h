@@ -14,6 +14,9 @@
  *   3 Access is never more than the last order said. It may be less, when the program had no room
  *     for so many different ranges (vm.max_map_count): the next touch reports again.
  *   4 Reports are hints, like a userfaultfd's events: stale and doubled ones are normal.
+ *   5 The program closes its end only when it maps the range no more, and answers until then: as a
+ *     rule after the agent has closed its own, which follows UNMAP and the end of a session. A
+ *     channel that is closed while its process still maps the region is as bad as no answer.
  */
 #ifndef DSM_NET_FAULT_CHANNEL_H
 #define DSM_NET_FAULT_CHANNEL_H

@@ -62,7 +62,7 @@ static struct frame frame_at(const uint8_t *bytes)
     return (struct frame){
         .head = bytes + FRAME_HEADER_BYTES,
         .head_bytes = head_bytes,
-        .payload = bytes + FRAME_HEADER_BYTES + head_bytes,
+        .payload = (uint8_t *)(uintptr_t)(bytes + FRAME_HEADER_BYTES + head_bytes),
         .payload_bytes = read_length(bytes + sizeof(uint32_t)),
     };
 }

@@ -16,7 +16,7 @@
 struct frame {
     const uint8_t *head;
     size_t head_bytes;
-    const uint8_t *payload;
+    uint8_t *payload; /* may be changed where it lies */
     size_t payload_bytes;
 };
 

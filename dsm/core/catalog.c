@@ -147,6 +147,7 @@ static void propose_new(struct catalog_view *view, struct ticket *ticket)
     record->size_bytes = call->object == RECORD_SEM ? call->value : 0;
     record->page_size = call->object == RECORD_SEM ? 0 : call->page_size;
     record->home = call->home;
+    memcpy(record->type, call->type, sizeof(record->type));
     record->homes = call->home == DSM_HOME_STRIPED ? view->context->alive : self;
     record->readers = self;
     record->writers = self;
@@ -189,7 +190,7 @@ static int32_t check_open(const struct ticket *ticket, const struct region *regi
     if (!region_id_equal(ticket->region, region->record.id) && (rights & wanted) != wanted) {
         return DSM_EACCES;
     }
-    return 0;
+    return call->type[0] != 0 && strcmp(call->type, region->record.type) != 0 ? DSM_ETYPE : 0;
 }
 
 static void grant_handle(struct catalog_view *view, struct ticket *ticket, struct region *region,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The records of regions and semaphores as the catalog tells them. */
 #include "dsm/core/catalog.h"
+#include "dsm/core/type.h"
 
 #include <string.h>
 
@@ -10,7 +11,8 @@ static bool is_sound(const struct record *record)
     uint32_t size = record->page_size;
 
     if (nodeset_is_empty(record->homes) || memchr(record->name, 0, RECORD_NAME_BYTES) == NULL ||
-        record->size_bytes > RECORD_SIZE_BYTES_MAX) {
+        record->size_bytes > RECORD_SIZE_BYTES_MAX ||
+        (record->type[0] != 0 && !type_text_is_sound(record->type))) {
         return false;
     }
     return record->kind == RECORD_SEM ||
@@ -18,10 +20,11 @@ static bool is_sound(const struct record *record)
             size <= DSM_PAGE_SIZE_MAX && (size & (size - 1)) == 0);
 }
 
-/* What its pages are counted in never changes. */
+/* What its pages are counted in, and what their bytes are, never changes. */
 static bool is_same(const struct region *region, const struct record *record)
 {
-    return region->record.kind == record->kind && region->record.page_size == record->page_size;
+    return region->record.kind == record->kind && region->record.page_size == record->page_size &&
+           strcmp(region->record.type, record->type) == 0;
 }
 
 struct region *catalog_on_record(struct catalog_view *view, const struct record *record)

@@ -27,7 +27,8 @@ typedef uint32_t map_id;
 /** What a local program may ask. */
 enum call_kind {
     CALL_NONE = 0,
-    CALL_OPEN,     /* name, object, oflag, mode, page_size, home, value -> handle, id, sizes */
+    CALL_OPEN,     /* name, object, oflag, mode, page_size, home, value, type -> handle, id,
+                      sizes */
     CALL_CLOSE,    /* handle */
     CALL_TRUNCATE, /* handle, size_bytes */
     CALL_STAT,     /* handle -> record */
@@ -65,6 +66,8 @@ struct call {
     int64_t timeout_ms; /* -1: none */
     struct credential credential;
     char name[RECORD_NAME_BYTES];
+    char type[RECORD_TYPE_BYTES]; /* OPEN: of a new region, and what one that is there must have;
+                                     "": none, any */
 };
 
 /** The answer to a call. */

@@ -5,6 +5,10 @@
 #include "dsm/core/group.h"
 #include "dsm/core/node_parts.h"
 
+#include <string.h>
+
+#include "dsm/core/type.h"
+
 static int32_t check_name(const struct call *call)
 {
     if (!record_name_is_valid(call->name)) {
@@ -175,6 +179,23 @@ static void on_unmap(struct node *node, struct client *client, uint64_t number, 
     client_reply(&node->context, client->id, number, &done);
 }
 
+/* A type given is right, and brought to the form that records have. */
+static int32_t check_type(struct call *call)
+{
+    struct type type;
+    struct type_error why;
+
+    if (call->type[0] == 0) {
+        return 0;
+    }
+    if (call->kind != CALL_OPEN || call->object != RECORD_REGION ||
+        type_parse(call->type, &type, &why) != 0) {
+        return DSM_EINVAL;
+    }
+    memcpy(call->type, type.text, sizeof(call->type));
+    return 0;
+}
+
 void node_on_call(struct node *node, client_id id, uint64_t number, const struct call *given)
 {
     struct client *client = client_get(&node->clients, id);
@@ -197,6 +218,9 @@ void node_on_call(struct node *node, client_id id, uint64_t number, const struct
         return;
     }
     error = check_name(&call);
+    if (error == 0) {
+        error = check_type(&call);
+    }
     if (error == 0 && call.kind == CALL_OPEN && (call.oflag & CALL_OFLAG_CREATE) != 0) {
         error = check_new(node, &call);
     }

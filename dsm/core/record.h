@@ -11,6 +11,7 @@
 
 #define RECORD_NAME_BYTES 256   /* with the final NUL */
 #define RECORD_ADDRESS_BYTES 64 /* with the final NUL */
+#define RECORD_TYPE_BYTES 1024  /* with the final NUL: DSM_TYPE_MAX */
 #define CREDENTIAL_GROUPS_MAX 32
 /** The size of a region at most: whole pages of it can still be told as a file's offset. */
 #define RECORD_SIZE_BYTES_MAX ((uint64_t)INT64_MAX - DSM_PAGE_SIZE_MAX)
@@ -28,17 +29,24 @@ enum rights {
     RIGHTS_WRITE = 2,
 };
 
+/** What a node's machine is like. */
+struct node_kind {
+    uint32_t page_bytes; /* of the hardware */
+    uint8_t word_bits;   /* of a program's pointers: 32 or 64 */
+    bool big_endian;
+};
+
 /**
  * One record. Regions and semaphores share the slots of `id`; a node's slot is its node number and
  * its generation is its incarnation (another one each time its agent starts).
  */
 struct record {
-    uint8_t kind;       /* enum record_kind */
-    bool unlinked;      /* the name is free; the object goes when nobody uses it any more */
-    bool deleted;       /* this record is gone: the last that is heard of its id */
-    bool alive;         /* NODE: a member; false: declared dead */
+    uint8_t kind;  /* enum record_kind */
+    bool unlinked; /* the name is free; the object goes when nobody uses it any more */
+    bool deleted;  /* this record is gone: the last that is heard of its id */
+    bool alive;    /* NODE: a member; false: declared dead */
     region_id id;
-    uint64_t revision;  /* of the last change; the order of all changes to all records */
+    uint64_t revision;            /* of the last change; the order of all changes to all records */
     char name[RECORD_NAME_BYTES]; /* with its '/'; NODE: the certificate's name */
     uint32_t uid, gid, mode;
     uint64_t size_bytes; /* SEM: the initial value */
@@ -48,9 +56,11 @@ struct record {
     nodeset readers;     /* nodes with a program that has it open */
     nodeset writers;     /* of them, those where it is open for writing */
     char address[RECORD_ADDRESS_BYTES]; /* NODE: "host:port" where its agent listens */
-    uint32_t epoch;      /* NODE: the membership epoch that its last death began, 0 before */
-    uint64_t joined;     /* NODE: the revision at which this incarnation became a member: what was
+    uint32_t epoch;  /* NODE: the membership epoch that its last death began, 0 before */
+    uint64_t joined; /* NODE: the revision at which this incarnation became a member: what was
                             homed there by records of lower generation died with an earlier one */
+    struct node_kind machine;     /* NODE */
+    char type[RECORD_TYPE_BYTES]; /* REGION: what its bytes are (type.h); "": untyped */
 };
 
 /** Who asks: a local program as the kernel tells (SO_PEERCRED, SO_PEERGROUPS). */
@@ -58,6 +68,14 @@ struct credential {
     uint32_t uid, gid;
     uint32_t count_groups;
     uint32_t groups[CREDENTIAL_GROUPS_MAX];
+};
+
+/** Which node asks to be a member. */
+struct joiner {
+    const char *name;    /* the certificate's */
+    const char *address; /* "host:port" where its agent listens */
+    uint32_t incarnation;
+    struct node_kind machine;
 };
 
 enum proposal_kind {
@@ -75,7 +93,7 @@ enum proposal_kind {
 struct proposal {
     uint8_t kind; /* enum proposal_kind */
     struct record record;
-    region_id replaces; /* {0, 0}: none */
+    region_id replaces;           /* {0, 0}: none */
     struct credential credential; /* in whose name; the keeper checks the mode once more */
 };
 

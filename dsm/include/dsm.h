@@ -46,6 +46,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "dsm_type.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -76,7 +78,8 @@ extern "C" {
     X(DSM_ECONFIG, -22, "bad configuration")                                                       \
     X(DSM_EOVERFLOW, -23, "the value would overflow")                                              \
     X(DSM_ECANCELED, -24, "cancelled")                                                             \
-    X(DSM_ENOTSUP, -25, "not supported here")
+    X(DSM_ENOTSUP, -25, "not supported here")                                                      \
+    X(DSM_ETYPE, -26, "the region has another type")
 
 enum dsm_error {
 #define DSM_ERROR_ENUM(name, value, text) name = value,
@@ -113,6 +116,7 @@ enum dsm_home {
 struct dsm_shm_options {
     uint32_t page_size; /* bytes, power of two, 0 means 4096 */
     uint32_t home;      /* enum dsm_home */
+    const char *type;   /* what its bytes are (dsm_type.h), NULL: untyped; borrowed */
 };
 
 /** What dsm_shm_stat() tells. */
@@ -123,6 +127,7 @@ struct dsm_shm_stat {
     uint32_t uid, gid;  /* owner */
     uint32_t home;      /* enum dsm_home */
     uint32_t slot, generation; /* the region's id */
+    char type[DSM_TYPE_MAX + 1]; /* what its bytes are (dsm_type.h), "": untyped */
 };
 
 /**
@@ -147,6 +152,8 @@ struct dsm_shm_stat {
     X(old_epoch)          /* messages dropped for an old membership epoch */                       \
     X(refused)            /* messages dropped as illegal from that sender */                       \
     X(repairs)            /* pages found filled behind the agent's back and put right */           \
+    X(groups_gathered)    /* hardware pages put together from a region's smaller ones */           \
+    X(groups_scattered)   /* hardware pages taken apart since another node wants a part */         \
     X(core_bytes)         /* memory of the protocol's own records */
 
 struct dsm_stats {
@@ -227,13 +234,15 @@ int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats);
  * @oflag   O_RDONLY or O_RDWR, with any of O_CREAT, O_EXCL, O_TRUNC (as in shm_open(3)); O_TRUNC
  *          gives the name a new, empty region, programs that have mapped the old one keep it
  * @mode    permission bits of a new region, lessened by the umask
- * @options of a new region, borrowed, or NULL for the defaults; ignored when the region exists
+ * @options of a new region, borrowed, or NULL for the defaults; of a region that exists only the
+ *          type counts: where one is given, the region must have been made with the same
  * @region  returned, release with dsm_shm_close()
  *
- * Errors: DSM_ENAME, DSM_EINVAL  bad name, flags, page size or home policy
+ * Errors: DSM_ENAME, DSM_EINVAL  bad name, flags, page size, home policy or type
  *         DSM_ENOENT  no such region and no O_CREAT
  *         DSM_EEXIST  O_CREAT | O_EXCL and the name is taken
  *         DSM_EACCES  the mode forbids
+ *         DSM_ETYPE   the region has another type than options->type, or none
  *         DSM_ENOTSUP its pages would be smaller than this machine's
  *         DSM_EKEEPER the catalog's keeper cannot be reached; nothing was made
  *         DSM_ETIMEDOUT, DSM_ENOAGENT, DSM_ENOMEM
@@ -451,9 +460,14 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
  * @delta  added, modulo 2^64
  * @old    the value before, written on success; may be NULL
  *
- * Errors: DSM_EINVAL misaligned; DSM_ERANGE; DSM_EACCES; DSM_EDOWN; DSM_ESTALE; DSM_ETIMEDOUT;
- * DSM_ENOAGENT Done at the page's home: many nodes adding make no page travel. A node that adds
- * alone is faster with C11 atomics on its mapping.
+ * In a typed region the integer is a u64 or i64 of the type, and each node sees it in its own byte
+ * order. In an untyped one it is 8 little-endian bytes on every node: a plain load of it on a
+ * big-endian machine needs le64toh().
+ *
+ * Errors: DSM_EINVAL misaligned, or no u64 or i64 begins there in a typed region
+ *         DSM_ERANGE, DSM_EACCES, DSM_EDOWN, DSM_ESTALE, DSM_ETIMEDOUT, DSM_ENOAGENT
+ * Done at the page's home: many nodes adding make no page travel. A node that adds alone is faster
+ * with C11 atomics on its mapping.
  */
 int dsm_fetch_add(struct dsm_region *region, uint64_t offset, uint64_t delta, uint64_t *old);
 
@@ -473,4 +487,7 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 #ifdef __cplusplus
 }
 #endif
+
+#include "dsm_io.h"
+
 #endif

@@ -18,10 +18,45 @@ static int map_fail(struct dsm_region *region, int error, const char *why)
     return session_fail(region->handle.dsm, error, "map region '%s': %s", region->handle.name, why);
 }
 
+/* Both are powers of two: the larger is what a mapping is made of here. */
+static uint64_t step_of(const struct dsm_region *region)
+{
+    uint64_t hardware = region->handle.dsm->page_bytes;
+
+    return region->page_size > hardware ? region->page_size : hardware;
+}
+
+/* What lies in the same hardware page before the first byte that is wanted. */
+static uint64_t lead_of(const struct dsm_region *region, uint64_t offset)
+{
+    return offset & (region->handle.dsm->page_bytes - 1);
+}
+
+static int place_check(struct dsm_region *region, const struct mapping_wish *wish)
+{
+    uint64_t lead = lead_of(region, wish->offset), step = step_of(region);
+
+    if ((wish->offset & (region->page_size - 1)) != 0) {
+        return session_fail(region->handle.dsm, DSM_EINVAL,
+                            "map region '%s': offset %" PRIu64
+                            " must be a multiple of its page size %" PRIu32,
+                            region->handle.name, wish->offset, region->page_size);
+    }
+    if (wish->address != NULL && (((uintptr_t)wish->address - lead) & (step - 1)) != 0) {
+        return session_fail(region->handle.dsm, DSM_EINVAL,
+                            "map region '%s': offset %" PRIu64
+                            " cannot be at address %p: on this machine that must be a multiple of "
+                            "%" PRIu64 "%s%.0" PRIu64,
+                            region->handle.name, wish->offset, wish->address, step,
+                            lead != 0 ? ", plus " : "", lead);
+    }
+    return 0;
+}
+
 static int wish_check(struct dsm_region *region, const struct mapping_wish *wish)
 {
-    uint64_t mask = region->page_size - 1;
-    long hardware = sysconf(_SC_PAGESIZE);
+    uint64_t room = lead_of(region, wish->offset) + step_of(region);
+    int error;
 
     if (wish->len_bytes == 0) {
         return map_fail(region, DSM_EINVAL, "the length is 0; map 1 byte at least");
@@ -30,24 +65,23 @@ static int wish_check(struct dsm_region *region, const struct mapping_wish *wish
         return map_fail(region, DSM_EINVAL,
                         "unknown protection; use DSM_READ or DSM_READ | DSM_WRITE");
     }
-    if ((wish->offset & mask) != 0 || ((uintptr_t)wish->address & mask) != 0) {
-        return session_fail(region->handle.dsm, DSM_EINVAL,
-                            "map region '%s': address %p and offset %" PRIu64
-                            " must be multiples of its page size %" PRIu32,
-                            region->handle.name, wish->address, wish->offset, region->page_size);
+    error = place_check(region, wish);
+    if (error != 0) {
+        return error;
     }
     if ((wish->protection & DSM_WRITE) != 0 && !region->writable) {
         return map_fail(region, DSM_EACCES,
                         "DSM_WRITE through a handle that was opened O_RDONLY; open it O_RDWR");
     }
     if (wish->offset + wish->len_bytes < wish->offset ||
-        wish->offset + wish->len_bytes > UINT64_MAX - mask) {
+        wish->offset + wish->len_bytes > UINT64_MAX - room) {
         return map_fail(region, DSM_ERANGE, dsm_strerror(DSM_ERANGE));
     }
-    if (hardware <= 0 || region->page_size % (uint64_t)hardware != 0) {
-        return map_fail(region, DSM_ENOTSUP,
-                        "its pages are smaller than this machine's; make it with a larger "
-                        "page_size");
+    if (wish->len_bytes > SIZE_MAX - room) {
+        return session_fail(region->handle.dsm, DSM_ENOMEM,
+                            "map region '%s': %" PRIu64
+                            " bytes are more than this program can address; map a part of it",
+                            region->handle.name, wish->len_bytes);
     }
     return 0;
 }
@@ -90,15 +124,15 @@ static void *map_at(void *address, uint64_t len_bytes, int protection, int memfd
     return got;
 }
 
-static void *map_anywhere(uint64_t len_bytes, uint32_t page_size, int protection, int memfd,
-                          off_t offset)
+static void *map_anywhere(const struct dsm_region *region, uint64_t len_bytes, int protection,
+                          int memfd, off_t offset)
 {
     void *room, *got;
 
-    if (page_size <= DSM_PAGE_SIZE_MIN) {
+    if (region->page_size <= region->handle.dsm->page_bytes) {
         return mmap(NULL, len_bytes, protection, MAP_SHARED, memfd, offset);
     }
-    room = reserve_aligned(len_bytes, page_size);
+    room = reserve_aligned(len_bytes, region->page_size);
     if (room == MAP_FAILED) {
         return MAP_FAILED;
     }
@@ -149,14 +183,18 @@ static int range_refuse(struct dsm_region *region, void *address, uint64_t len, 
 static int range_map(struct dsm_region *region, const struct mapping_wish *wish, int memfd,
                      struct mapping *mapping)
 {
-    int protection = PROT_READ | (wish->protection & DSM_WRITE ? PROT_WRITE : 0);
+    int protection = region->handle.dsm->fault.ops->closed ? PROT_NONE
+                     : (wish->protection & DSM_WRITE) != 0 ? PROT_READ | PROT_WRITE
+                                                           : PROT_READ;
     uint64_t len = mapping->len_bytes;
+    off_t offset = (off_t)mapping->offset;
     void *address;
 
     if (wish->address != NULL) {
-        address = map_at(wish->address, len, protection, memfd, (off_t)wish->offset);
+        address = map_at((uint8_t *)wish->address - mapping->lead_bytes, len, protection, memfd,
+                         offset);
     } else {
-        address = map_anywhere(len, region->page_size, protection, memfd, (off_t)wish->offset);
+        address = map_anywhere(region, len, protection, memfd, offset);
     }
     if (address == MAP_FAILED) {
         return mmap_fail(region, wish);
@@ -172,7 +210,7 @@ static int range_map(struct dsm_region *region, const struct mapping_wish *wish,
     return 0;
 }
 
-/* The agent answers when the whole range is write-protected: before that no program may see it. */
+/* The agent answers when no thread can write anywhere in it: before that no program may see it. */
 static int mapping_attach(struct dsm_region *region, struct mapping *mapping)
 {
     struct session_request request = {
@@ -180,15 +218,18 @@ static int mapping_attach(struct dsm_region *region, struct mapping *mapping)
         .map = mapping->map,
         .address = (uintptr_t)mapping->address,
         .size_bytes = mapping->len_bytes,
-        .backend = mapping->fault.system_calls ? SESSION_USERFAULTFD : SESSION_USER_MODE,
+        .backend = region->handle.dsm->fault.ops->backend,
     };
     struct deed deed = {.verb = "attach region", .name = region->handle.name};
     struct dsm *dsm = region->handle.dsm;
     struct answer answer;
-    int error =
-        session_ask(dsm, &deed, &request, mapping->fault.descriptor, SESSION_TIMEOUT_MS, &answer);
+    int error;
 
+    memcpy(request.why, dsm->fault.why, sizeof request.why);
+    error =
+        session_ask(dsm, &deed, &request, mapping->fault.descriptor, SESSION_TIMEOUT_MS, &answer);
     if (error == 0) {
+        dsm->fault.ops->attached(&mapping->fault);
         error = space_set_ready(&dsm->space, mapping);
         if (error != 0) {
             (void)session_fail_deed(dsm, error, &deed);
@@ -202,6 +243,8 @@ static int mapping_finish(struct dsm_region *region, const struct mapping_wish *
                           struct mapping *mapping)
 {
     struct dsm *dsm = region->handle.dsm;
+    const struct fault_ops *ops = dsm->fault.ops;
+    struct fault_range range;
     char text[TEXT_BYTES_MAX] = "";
     int error = range_map(region, wish, memfd, mapping);
 
@@ -210,19 +253,22 @@ static int mapping_finish(struct dsm_region *region, const struct mapping_wish *
         free(mapping);
         return error;
     }
-    error = dsm->fault.ops->start(&dsm->fault, mapping->address, mapping->len_bytes,
-                                  &mapping->fault, text);
+    range = (struct fault_range){.address = mapping->address,
+                                 .len_bytes = (size_t)mapping->len_bytes,
+                                 .writable = (wish->protection & DSM_WRITE) != 0};
+    error = ops->start(&dsm->fault, &range, &mapping->fault, text);
     if (error != 0) {
         (void)map_fail(region, error, text);
     } else {
         error = space_add(&dsm->space, mapping);
         if (error != 0) {
             (void)map_fail(region, error, dsm_strerror(error));
+            ops->retire(&mapping->fault);
         }
     }
     if (error != 0) {
         (void)munmap(mapping->address, mapping->len_bytes);
-        dsm->fault.ops->stop(&mapping->fault);
+        ops->stop(&mapping->fault, false);
         free(mapping);
         return error;
     }
@@ -235,8 +281,7 @@ static int mapping_finish(struct dsm_region *region, const struct mapping_wish *
 
 /* What the agent answered to MAP must be what was asked; it comes from another program, after all.
  */
-static int answer_check(struct dsm_region *region, const struct mapping_wish *wish,
-                        struct answer *answer)
+static int answer_check(struct dsm_region *region, const struct call *asked, struct answer *answer)
 {
     uint64_t mask = region->page_size - 1;
 
@@ -245,7 +290,7 @@ static int answer_check(struct dsm_region *region, const struct mapping_wish *wi
                         "no room for a descriptor; raise the limit of open files (ulimit -n)");
     }
     if (answer->descriptor < 0 || answer->reply.map == 0 ||
-        answer->reply.size_bytes != ((wish->len_bytes + mask) & ~mask)) {
+        answer->reply.size_bytes != ((asked->size_bytes + mask) & ~mask)) {
         if (answer->descriptor >= 0) {
             (void)close(answer->descriptor);
         }
@@ -273,20 +318,30 @@ int mapping_make(struct dsm_region *region, const struct mapping_wish *wish,
                         .name = region->handle.name,
                         .has_offset = true,
                         .offset = wish->offset};
+    uint64_t lead = lead_of(region, wish->offset);
     struct call call = {
         .kind = CALL_MAP,
         .handle = region->handle.number,
-        .offset = wish->offset,
-        .size_bytes = wish->len_bytes,
+        .offset = wish->offset - lead,
+        .size_bytes = wish->len_bytes + lead,
         .rights = (uint8_t)(RIGHTS_READ | (wish->protection & DSM_WRITE ? RIGHTS_WRITE : 0)),
     };
     struct dsm *dsm = region->handle.dsm;
+    uint64_t mask = dsm->page_bytes - 1;
+    char text[TEXT_BYTES_MAX];
     struct mapping *new;
     struct answer answer;
-    int error = wish_check(region, wish);
+    int error = session_check(dsm);
 
+    if (error == 0) {
+        error = wish_check(region, wish);
+    }
     if (error != 0) {
         return error;
+    }
+    error = fault_choose(&dsm->fault, text);
+    if (error != 0) {
+        return map_fail(region, error, text);
     }
     new = calloc(1, sizeof *new);
     if (new == NULL) {
@@ -297,7 +352,7 @@ int mapping_make(struct dsm_region *region, const struct mapping_wish *wish,
         free(new);
         return error;
     }
-    error = answer_check(region, wish, &answer);
+    error = answer_check(region, &call, &answer);
     if (error != 0) {
         free(new);
         mapping_tell_gone(dsm, region->handle.name, answer.reply.map);
@@ -306,15 +361,14 @@ int mapping_make(struct dsm_region *region, const struct mapping_wish *wish,
     new->map = answer.reply.map;
     new->region = region->handle.id;
     new->window_of = wish->is_window ? region : NULL;
-    new->offset = wish->offset;
-    new->len_bytes = answer.reply.size_bytes;
+    new->offset = call.offset;
+    new->lead_bytes = lead;
+    new->len_bytes = (answer.reply.size_bytes + mask) & ~mask;
     new->protection = wish->protection;
     new->fault.descriptor = -1;
     memcpy(new->name, region->handle.name, sizeof new->name);
     error = mapping_finish(region, wish, answer.descriptor, new);
     if (error != 0) {
-        char text[TEXT_BYTES_MAX];
-
         /* Its own failure must not hide the sentence on the first one. */
         dsm_last_error(dsm, text, sizeof text);
         mapping_tell_gone(dsm, region->handle.name, answer.reply.map);
@@ -343,7 +397,7 @@ int dsm_shm_map(struct dsm_region *region, void *address, uint64_t offset, uint6
     int error = mapping_make(region, &wish, &mapping);
 
     if (error == 0) {
-        *mapped = mapping->address;
+        *mapped = mapping->address + mapping->lead_bytes;
     }
     return error;
 }

@@ -209,8 +209,11 @@ static int session_hello(struct dsm *dsm)
         return DSM_ESYS;
     }
     (void)snprintf(dsm->node_name, sizeof dsm->node_name, "%.255s", answer.text);
-    fault_init(&dsm->fault, answer.descriptor);
-    return 0;
+    error = fault_init(&dsm->fault, answer.descriptor, dsm->socket);
+    if (error != 0 && answer.descriptor >= 0) {
+        (void)close(answer.descriptor);
+    }
+    return error;
 }
 
 static int locks_init(struct dsm *dsm)
@@ -241,7 +244,6 @@ static int session_start(struct dsm *dsm)
         return error;
     }
     dsm->requests.socket = dsm->socket;
-    fault_init(&dsm->fault, -1);
     error = session_hello(dsm);
     if (error != 0) {
         goto close_requests;
@@ -271,6 +273,7 @@ int dsm_connect(const char *socket_path, struct dsm **dsm)
         return DSM_ENOMEM;
     }
     new->pid = getpid();
+    new->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
     error = locks_init(new);
     if (error != 0) {
         goto free_new;
@@ -328,15 +331,16 @@ void dsm_disconnect(struct dsm *dsm)
         watchdog_close_in_child(&dsm->watchdog);
         space_close_in_child(&dsm->space);
         requests_close_in_child(&dsm->requests);
+        fault_close_in_child(&dsm->fault);
     } else {
         watchdog_stop(&dsm->watchdog);
         space_close(&dsm->space);
+        fault_close(&dsm->fault);
         farewell(dsm->socket);
         requests_close(&dsm->requests);
         locks_close(dsm);
     }
     handles_free(dsm);
-    fault_close(&dsm->fault);
     (void)close(dsm->socket);
     free(dsm);
 }

@@ -37,7 +37,8 @@ struct dsm_sem {
 };
 
 struct dsm {
-    pid_t pid; /* the process that connected */
+    pid_t pid;           /* the process that connected */
+    uint64_t page_bytes; /* of the hardware */
     int socket;
     char node_name[RECORD_NAME_BYTES];
     struct sockaddr_un address;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "dsm/lib/mapping.h"
+#include "dsm/core/type.h"
 #include "dsm/lib/session.h"
 
 static int oflag_translate(struct dsm *dsm, const char *name, int oflag, struct call *call)
@@ -28,6 +30,22 @@ static int oflag_translate(struct dsm *dsm, const char *name, int oflag, struct 
     return 0;
 }
 
+static int type_translate(struct dsm *dsm, const char *name, const char *text, struct call *call)
+{
+    struct type type;
+    struct type_error error;
+
+    if (text == NULL) {
+        return 0;
+    }
+    if (type_parse(text, &type, &error) != 0) {
+        return session_fail(dsm, DSM_EINVAL, "open region '%.255s': this is no type: %s", name,
+                            error.text);
+    }
+    memcpy(call->type, type.text, sizeof(call->type));
+    return 0;
+}
+
 static int options_translate(struct dsm *dsm, const char *name,
                              const struct dsm_shm_options *options, struct call *call)
 {
@@ -47,7 +65,7 @@ static int options_translate(struct dsm *dsm, const char *name,
     }
     call->page_size = page_size;
     call->home = options->home;
-    return 0;
+    return type_translate(dsm, name, options->type, call);
 }
 
 int dsm_shm_open(struct dsm *dsm, const char *name, int oflag, mode_t mode,
@@ -133,6 +151,7 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat)
         .slot = region->handle.id.slot,
         .generation = region->handle.id.generation,
     };
+    (void)snprintf(stat->type, sizeof stat->type, "%s", answer.text);
     return 0;
 }
 

@@ -11,7 +11,7 @@
 
 #include "dsm.h"
 
-int space_init(struct space *space, const struct fault *fault)
+int space_init(struct space *space, struct fault *fault)
 {
     memset(space, 0, sizeof *space);
     space->fault = fault;
@@ -27,9 +27,14 @@ int space_init(struct space *space, const struct fault *fault)
 
 static void mapping_unmap(struct space *space, struct mapping *mapping)
 {
-    /* In this order: a thread that is woken by the close must not find the hole mapped. */
+    const struct fault_ops *ops = space->fault->ops;
+
+    /* In this order: no order of the agent may reach what is mapped there next, and a thread that
+     * is woken must not find the range mapped. */
+    ops->retire(&mapping->fault);
     (void)munmap(mapping->address, mapping->len_bytes);
-    space->fault->ops->stop(&mapping->fault);
+    ops->wake(&mapping->fault, mapping->address, mapping->len_bytes);
+    ops->stop(&mapping->fault, false);
 }
 
 void space_close(struct space *space)
@@ -46,7 +51,7 @@ void space_close(struct space *space)
 void space_close_in_child(struct space *space)
 {
     for (size_t i = 0; i < space->count; i++) {
-        space->fault->ops->stop(&space->list[i]->fault);
+        space->fault->ops->stop(&space->list[i]->fault, true);
         free(space->list[i]);
     }
     free(space->list);
@@ -149,12 +154,13 @@ map_id space_remove_at(struct space *space, const void *address)
     size_t at;
 
     (void)pthread_mutex_lock(&space->lock);
-    at = index_at(space, address);
-    if (at < space->count) {
-        struct mapping *mapping = space->list[at];
+    /* The last one that starts at or before it. */
+    at = index_at(space, (const uint8_t *)address + 1);
+    if (at > 0) {
+        struct mapping *mapping = space->list[at - 1];
 
-        if (mapping->address == address && mapping->window_of == NULL && mapping->ready &&
-            !mapping->leaving) {
+        if (mapping->address + mapping->lead_bytes == address && mapping->window_of == NULL &&
+            mapping->ready && !mapping->leaving) {
             map = remove_locked(space, mapping);
         }
     }
@@ -242,11 +248,13 @@ static void say_fenced(const struct mapping *mapping, const char *node_name)
     }
 }
 
-static void mapping_fence(struct mapping *mapping)
+static void mapping_fence(struct space *space, struct mapping *mapping)
 {
-    void *fence = mmap(mapping->address, mapping->len_bytes, PROT_NONE,
-                       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void *fence;
 
+    space->fault->ops->retire(&mapping->fault);
+    fence = mmap(mapping->address, mapping->len_bytes, PROT_NONE,
+                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (fence == MAP_FAILED && mprotect(mapping->address, mapping->len_bytes, PROT_NONE) != 0) {
         /* Memory that nobody keeps coherent any more must not stay readable at any price. */
         abort();
@@ -265,7 +273,7 @@ void space_fence(struct space *space, const char *node_name)
         }
     }
     for (size_t i = 0; i < space->count; i++) {
-        mapping_fence(space->list[i]);
+        mapping_fence(space, space->list[i]);
     }
     for (size_t i = 0; i < space->count; i++) {
         struct mapping *mapping = space->list[i];

@@ -24,8 +24,9 @@ struct mapping {
     region_id region;
     const struct dsm_region
         *window_of; /* made for dsm_vm_* on that handle; NULL: the program's own */
-    uint8_t *address;
-    uint64_t offset, len_bytes; /* of the region */
+    uint8_t *address;           /* whole hardware pages from here on */
+    uint64_t offset, len_bytes; /* of the region: what lies there */
+    uint64_t lead_bytes;        /* from there to what the program asked for */
     int protection;             /* DSM_READ, DSM_WRITE */
     struct fault_map fault;
     char name[RECORD_NAME_BYTES];
@@ -39,14 +40,14 @@ struct mapping {
 struct space {
     pthread_mutex_t lock;
     pthread_cond_t unused; /* a mapping's count_users became 0 */
-    const struct fault *fault;
+    struct fault *fault;
     struct mapping **list; /* by address */
     size_t count, capacity;
     bool fenced;
 };
 
 /** @fault borrowed until space_close(). Errors: DSM_ESYS. */
-int space_init(struct space *space, const struct fault *fault);
+int space_init(struct space *space, struct fault *fault);
 /** Unmaps and frees every mapping, without a word to the agent. */
 void space_close(struct space *space);
 /** As space_close() in a forked child, where none of the ranges is mapped and no lock can be
@@ -66,7 +67,7 @@ int space_add(struct space *space, struct mapping *mapping);
 int space_set_ready(struct space *space, struct mapping *mapping);
 /** Unmap and free; waits until nobody uses it. Returns its map id. */
 map_id space_remove(struct space *space, struct mapping *mapping);
-/** As space_remove() of the program's own mapping that starts at address; 0 when there is none. */
+/** As space_remove() of the program's own mapping that was told to be at address; 0: none is. */
 map_id space_remove_at(struct space *space, const void *address);
 /** As space_remove() of one window of a handle that nobody uses; 0 when there is none. */
 map_id space_remove_window(struct space *space, const struct dsm_region *handle);

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "dsm/lib/mapping.h"
+#include "dsm/lib/segv.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -73,14 +74,15 @@ static ssize_t transfer(const struct dsm *dsm, void *to, void *from, size_t len_
  * Through a pipe, where the other way is forbidden (seccomp). The pipe's own pages begin where
  * those of the region do, so the kernel counts every byte that it copied before a lost page.
  */
-static ssize_t transfer_by_pipe(void *to, const void *from, const uint8_t *at, size_t len_bytes)
+static ssize_t transfer_by_pipe(const struct dsm *dsm, void *to, const void *from,
+                                const uint8_t *at, size_t len_bytes)
 {
-    size_t head = DSM_PAGE_SIZE_MIN - (uintptr_t)at % DSM_PAGE_SIZE_MIN;
+    size_t page = (size_t)dsm->page_bytes, head = page - (uintptr_t)at % page;
     int ends[2];
     ssize_t put, got = -1;
     int saved;
 
-    if (head != DSM_PAGE_SIZE_MIN && len_bytes > head) {
+    if (head != page && len_bytes > head) {
         len_bytes = head;
     }
 
@@ -105,22 +107,51 @@ static ssize_t transfer_any(const struct dsm *dsm, void *to, void *from, const u
     ssize_t len = transfer(dsm, to, from, len_bytes);
 
     if (len < 0 && (errno == EPERM || errno == ENOSYS)) {
-        len = transfer_by_pipe(to, from, at, len_bytes);
+        len = transfer_by_pipe(dsm, to, from, at, len_bytes);
     }
     return len;
 }
 
 /*
- * Where only faults of user mode are served, the thread touches the pages itself. Nothing tells it
- * in time that a page is lost: this is the one case in which SIGBUS comes.
+ * Where system calls are not served, the thread touches the pages itself, when each is said to be
+ * there. userfaultfd for user mode alone tells nobody in time that a page is lost: this is the one
+ * case in which SIGBUS comes.
  */
-static void touch(const struct copy *copy, uint8_t *at, size_t len_bytes)
+static int touch_page(const struct copy *copy, uint8_t *at, size_t len_bytes)
 {
+    int error = segv_await(segv_find(), (uintptr_t)at, copy->write);
+
+    if (error != 0) {
+        struct space *space = &copy->region->handle.dsm->space;
+
+        return copy_fail(copy, space_is_fenced(space) ? DSM_ENOAGENT : error);
+    }
     if (copy->write) {
         memcpy(at, copy->bytes, len_bytes);
     } else {
         memcpy(copy->bytes, at, len_bytes);
     }
+    return 0;
+}
+
+static int touch(struct copy *copy, uint8_t *at, size_t len_bytes)
+{
+    size_t page = (size_t)copy->region->handle.dsm->page_bytes;
+
+    while (len_bytes > 0) {
+        size_t step = page - (uintptr_t)at % page;
+        int error;
+
+        step = step < len_bytes ? step : len_bytes;
+        error = touch_page(copy, at, step);
+        if (error != 0) {
+            return error;
+        }
+        copy_advance(copy, step);
+        at += step;
+        len_bytes -= step;
+    }
+    return 0;
 }
 
 /*
@@ -175,9 +206,12 @@ static int copy_through(struct copy *copy, const struct mapping *mapping)
 
         chunk = chunk < end - copy->offset ? chunk : end - copy->offset;
         chunk = chunk < copy->len_bytes ? chunk : copy->len_bytes;
-        if (!mapping->fault.system_calls) {
-            touch(copy, at, chunk);
-            copy_advance(copy, chunk);
+        if (!dsm->fault.ops->system_calls) {
+            int error = touch(copy, at, (size_t)chunk);
+
+            if (error != 0) {
+                return error;
+            }
             continue;
         }
         if (copy->write) {

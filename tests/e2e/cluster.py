@@ -16,6 +16,8 @@ from network import Failure, Network, start, wait_for
 # Signals belong to the program also where it is built with a sanitizer: faults are what is tested.
 ENVIRONMENT = {
     'PATH': os.environ.get('PATH', '/usr/sbin:/usr/bin:/sbin:/bin'),
+    # With DSM_FAULTS=sigsegv every test runs on that back end.
+    **{name: os.environ[name] for name in ('DSM_FAULTS',) if name in os.environ},
     'ASAN_OPTIONS': 'handle_segv=0:handle_sigbus=0:detect_leaks=1:abort_on_error=0:exitcode=99',
     'UBSAN_OPTIONS': 'print_stacktrace=1:halt_on_error=1:exitcode=99',
     'TSAN_OPTIONS': 'handle_segv=0:handle_sigbus=0:die_after_fork=0:halt_on_error=1:exitcode=99:'

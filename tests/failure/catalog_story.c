@@ -25,8 +25,12 @@
 
 static int join(struct story *story, const char *name, uint32_t incarnation, const char *address)
 {
+    const struct joiner joiner = {.name = name,
+                                  .address = address,
+                                  .incarnation = incarnation,
+                                  .machine = {.page_bytes = 4096, .word_bits = 64}};
     uint32_t node;
-    return catalog_store_join(story->store, name, incarnation, address, &story->changes, &node);
+    return catalog_store_join(story->store, &joiner, &story->changes, &node);
 }
 
 static int propose(struct story *story, uint32_t node, uint64_t request,

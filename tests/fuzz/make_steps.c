@@ -134,7 +134,11 @@ static void put_wire(struct buffer *out, const struct wire *wire)
 /* What a member says: JOIN, WATCH, PROPOSE, QUERY, INSPECT, and messages about the region. */
 static int keeper_write(const char *directory)
 {
-    struct wire wire = {.kind = WIRE_JOIN, .node = NODE_NONE, .incarnation = 100, .request = 1};
+    struct wire wire = {.kind = WIRE_JOIN,
+                        .node = NODE_NONE,
+                        .incarnation = 100,
+                        .request = 1,
+                        .machine = {.page_bytes = 4096, .word_bits = 64}};
     struct buffer out = {0};
     int error;
 

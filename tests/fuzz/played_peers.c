@@ -118,7 +118,13 @@ void played_message(struct peers *peers, struct peer *peer, struct message *mess
     if (node != NODE_NONE && peers->self != NODE_NONE) {
         message->from = (uint8_t)node;
         message->to = (uint8_t)peers->self;
-        peers->events.on_message(peers->events.context, message, payload, payload_bytes);
+        uint8_t *copy = malloc(payload_bytes + 1); /* It may be changed, the input may not. */
+
+        if (payload_bytes > 0) {
+            memcpy(copy, payload, payload_bytes);
+        }
+        peers->events.on_message(peers->events.context, message, copy, payload_bytes);
+        free(copy);
     }
 }
 

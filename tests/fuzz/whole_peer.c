@@ -194,6 +194,7 @@ void whole_peer_step(struct whole *whole, struct input *input)
     case 7:
         wire = (struct wire){.kind = WIRE_JOIN, .request = 1, .node = NODE_NONE};
         wire.incarnation = incarnation_of(step / 64);
+        wire.machine = (struct node_kind){.page_bytes = PAGE, .word_bits = 64};
         snprintf(wire.address, sizeof(wire.address), "192.0.2.3:7400");
         wire_send(whole, peer, &wire);
         break;
@@ -211,6 +212,7 @@ void catalog_make(const char *directory, const uint8_t *body, size_t len_bytes)
     struct proposal proposal = {
         .kind = PROPOSAL_CREATE,
         .record = {.kind = RECORD_REGION, .mode = 0600, .page_size = PAGE, .name = "/a"}};
+    struct joiner joiner = {.machine = {.page_bytes = PAGE, .word_bits = 64}};
     struct catalog_store *store;
     sqlite3_stmt *statement;
     sqlite3 *db;
@@ -219,8 +221,14 @@ void catalog_make(const char *directory, const uint8_t *body, size_t len_bytes)
 
     snprintf(path, sizeof(path), "%s/catalog.db", directory);
     require(catalog_store_open(path, 1 << 20, &store, text) == 0);
-    require(catalog_store_join(store, PLAYED_SELF, 7, "192.0.2.9:7400", &changes, &node) == 0);
-    require(catalog_store_join(store, "node-0", 100, "192.0.2.1:7400", &changes, &node) == 0);
+    joiner.name = PLAYED_SELF;
+    joiner.address = "192.0.2.9:7400";
+    joiner.incarnation = 7;
+    require(catalog_store_join(store, &joiner, &changes, &node) == 0);
+    joiner.name = "node-0";
+    joiner.address = "192.0.2.1:7400";
+    joiner.incarnation = 100;
+    require(catalog_store_join(store, &joiner, &changes, &node) == 0);
     proposal.record.readers = proposal.record.writers = nodeset_of(node);
     require(catalog_store_propose(store, node, 1, &proposal, &changes, &id) == 0);
     catalog_store_close(store);

@@ -129,7 +129,7 @@ static uint64_t count_transfer(void)
 
 static uint64_t expect_record(void)
 {
-    return 392 + (NODES_MAX + 63) / 64 * 24;
+    return 1424 + (NODES_MAX + 63) / 64 * 24;
 }
 
 static uint64_t count_record(void)
@@ -146,7 +146,7 @@ const struct scale_size scale_sizes[] = {
     {"directory at a requester, 1024 pages", "16 a page", expect_page_directory,
      count_page_directory},
     {"a request that is open or waits at its home", "88 + N / 8", expect_transfer, count_transfer},
-    {"a record of the catalog", "392 + 3N / 8", expect_record, count_record},
+    {"a record of the catalog", "1424 + 3N / 8", expect_record, count_record},
 };
 
 const size_t scale_sizes_count = sizeof(scale_sizes) / sizeof(scale_sizes[0]);

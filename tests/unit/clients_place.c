@@ -97,7 +97,7 @@ struct place *place_new(void)
     assert_non_null(mkdtemp(place->directory));
     snprintf(place->path, sizeof(place->path), "%s/run/agent.sock", place->directory);
     assert_int_equal(uv_loop_init(&place->loop), 0);
-    assert_int_equal(frames_new(&place->loop, &frames_events, &place->frames), 0);
+    assert_int_equal(frames_new(&place->loop, 4096, &frames_events, &place->frames), 0);
     assert_int_equal(clients_start(place, &place->clients, text), 0);
     return place;
 }

@@ -63,6 +63,16 @@ static struct catalog_events events_of(struct node_host *node)
 
 /* Starting and stopping. */
 
+static void ask_to_join(struct node_host *node)
+{
+    struct host *host = &node->host;
+    const struct joiner joiner = {.name = node->name,
+                                  .address = host->address,
+                                  .incarnation = host->incarnation,
+                                  .machine = {.page_bytes = 4096, .word_bits = 64}};
+    assert_int_equal(host->catalog->ops->join(host->catalog, &joiner), 0);
+}
+
 static void open_keeper(struct node_host *node)
 {
     struct catalog_events events = events_of(node);
@@ -72,8 +82,7 @@ static void open_keeper(struct node_host *node)
                            &host->catalog, text) != 0) {
         fail_msg("%s", text);
     }
-    assert_int_equal(
-        host->catalog->ops->join(host->catalog, node->name, host->incarnation, host->address), 0);
+    ask_to_join(node);
 }
 
 static bool has_own_record(void *context)
@@ -102,8 +111,7 @@ void node_host_member(struct node_host *member)
     assert_int_equal(
         catalog_member_new(&host->stage->loop, &host->config, host->peers, &events, &host->catalog),
         0);
-    assert_int_equal(
-        host->catalog->ops->join(host->catalog, member->name, host->incarnation, host->address), 0);
+    ask_to_join(member);
 }
 
 void cluster_start(struct cluster *cluster, struct node_host *member, const char *name,

@@ -263,7 +263,7 @@ static void on_request(struct fake_agent *fake, int client, const struct session
         (void)snprintf(reply->text, sizeof reply->text, FAKE_NODE);
         reply->text_bytes = strlen(reply->text);
     } else if (request->kind == SESSION_STATS) {
-        reply->count_counters = 18;
+        reply->count_counters = sizeof(struct dsm_stats) / sizeof(uint64_t);
         for (uint32_t i = 0; i < reply->count_counters; i++) {
             reply->counters[i] = i + 1;
         }

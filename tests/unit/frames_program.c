@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,7 +39,9 @@ static uint64_t clock_ms(void)
 
 struct child {
     uint8_t *base;
-    int uffd, socket;
+    uint64_t hardware_page;
+    int descriptor, socket;
+    struct channel_child *channel; /* NULL: a userfaultfd */
     volatile uint64_t *stop;
     sigjmp_buf back;
 };
@@ -55,9 +58,15 @@ static struct child *child_of_handler(struct child *set)
     return only;
 }
 
-static void on_signal(int number)
+static void on_signal(int number, siginfo_t *info, void *context)
 {
-    siglongjmp(child_of_handler(NULL)->back, number);
+    struct child *child = child_of_handler(NULL);
+
+    (void)context;
+    if (number != SIGSEGV || child->channel == NULL ||
+        !channel_child_touch(child->channel, info, &number)) {
+        siglongjmp(child->back, number);
+    }
 }
 
 static uint64_t child_syscall(const uint8_t *from)
@@ -105,7 +114,10 @@ static uint64_t child_obey(struct child *child, const struct program_order *orde
     case PROGRAM_UNMAP:
         return (uint64_t)munmap(at, HARDWARE_PAGE);
     case PROGRAM_BLOCKING:
-        return (uint64_t)fcntl(child->uffd, F_SETFL, O_RDWR);
+        return (uint64_t)fcntl(child->descriptor, F_SETFL, O_RDWR);
+    case PROGRAM_MISBEHAVE:
+        channel_child_misbehave(child->channel, (enum channel_fault)order->value);
+        return channel_child_count(child->channel);
     default:
         return 0;
     }
@@ -150,25 +162,41 @@ static int make_uffd(void *base, uint64_t len_bytes)
     return uffd;
 }
 
-static void child_main(struct child *child, int memfd, uint64_t offset, uint64_t len_bytes)
+static void child_main(struct child *child, uint32_t backend, int memfd, uint64_t offset,
+                       uint64_t len_bytes)
 {
-    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO | SA_NODEFER};
+    bool by_channel = backend == SESSION_SIGSEGV;
+    uint8_t *base;
     uint64_t address;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* A failed test leaves nobody behind. */
     child_of_handler(child);
     sigaction(SIGBUS, &action, NULL);
     sigaction(SIGSEGV, &action, NULL);
-    child->base = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, memfd,
-                       (off_t)offset);
+    /* Where a larger hardware page is played, the kernel would not align it so. */
+    base = mmap(NULL, len_bytes + child->hardware_page, PROT_NONE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    base += (0 - (uintptr_t)base) % child->hardware_page;
+    child->base = mmap(base, len_bytes, by_channel ? PROT_NONE : PROT_READ | PROT_WRITE,
+                       MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memfd, (off_t)offset);
     if (child->base == MAP_FAILED) {
         _exit(2);
     }
     madvise(child->base, len_bytes, MADV_NOHUGEPAGE);
-    child->uffd = make_uffd(child->base, len_bytes);
+    if (by_channel) {
+        child->channel =
+            channel_child_new(child->base, len_bytes, child->hardware_page, &child->descriptor);
+    } else {
+        child->descriptor = make_uffd(child->base, len_bytes);
+    }
     address = (uint64_t)(uintptr_t)child->base;
-    if (packet_send(child->socket, (const uint8_t *)&address, sizeof(address), child->uffd) != 0) {
+    if (packet_send(child->socket, (const uint8_t *)&address, sizeof(address), child->descriptor) !=
+        0) {
         _exit(4);
+    }
+    if (by_channel) {
+        close(child->descriptor);
     }
     child_run(child);
     _exit(0);
@@ -176,10 +204,27 @@ static void child_main(struct child *child, int memfd, uint64_t offset, uint64_t
 
 /* The agent's part. */
 
+bool has_userfaultfd(void)
+{
+    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
+    int uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
+
+    close(device);
+    close(uffd);
+    return uffd >= 0;
+}
+
 static void on_fault(void *context, map_id map, uint64_t page, bool write)
 {
     struct agent_side *side = context;
 
+    if (side->is_taking) {
+        assert_true(side->count_pending < SIDE_PENDING_MAX);
+        side->pending[side->count_pending].map = map;
+        side->pending[side->count_pending].page = page;
+        side->pending[side->count_pending++].write = write;
+        return;
+    }
     side->count_faults++;
     side->map = map;
     side->page = page;
@@ -189,15 +234,49 @@ static void on_fault(void *context, map_id map, uint64_t page, bool write)
     }
 }
 
+void side_begin_taking(struct agent_side *side)
+{
+    side->is_taking = true;
+}
+
+void side_end_taking(struct agent_side *side)
+{
+    uint32_t count = side->count_pending;
+
+    side->is_taking = false;
+    side->count_pending = 0;
+    for (uint32_t at = 0; at < count; at++) {
+        on_fault(side, side->pending[at].map, side->pending[at].page, side->pending[at].write);
+    }
+}
+
+void side_take(struct agent_side *side, uint64_t page, uint32_t count, bool drops)
+{
+    side_begin_taking(side);
+    frames_protect(side->frames, side->region, page, count);
+    if (drops) {
+        frames_drop(side->frames, side->region, page, count);
+    }
+    side_end_taking(side);
+}
+
 void side_open(struct agent_side *side, uint64_t count_pages, uint32_t page_size)
+{
+    side_open_on(side, count_pages, page_size, HARDWARE_PAGE);
+}
+
+void side_open_on(struct agent_side *side, uint64_t count_pages, uint32_t page_size,
+                  uint32_t hardware_page)
 {
     struct frames_events events = {.context = side, .on_fault = on_fault};
 
     memset(side, 0, sizeof(*side));
     side->region = (region_id){.slot = 7, .generation = 3};
     side->page_size = page_size;
+    side->hardware_page = hardware_page;
+    side->backend = SESSION_USERFAULTFD;
     assert_int_equal(uv_loop_init(&side->loop), 0);
-    assert_int_equal(frames_new(&side->loop, &events, &side->frames), 0);
+    assert_int_equal(frames_new(&side->loop, hardware_page, &events, &side->frames), 0);
     assert_int_equal(
         frames_region_open(side->frames, side->region, count_pages * page_size, page_size), 0);
 }
@@ -265,7 +344,9 @@ void program_start(struct program *program, struct agent_side *side, uint64_t pa
     int error;
 
     memset(program, 0, sizeof(*program));
-    program->len_bytes = count * side->page_size;
+    program->backend = side->backend;
+    program->len_bytes = (count * side->page_size + side->hardware_page - 1) / side->hardware_page *
+                         side->hardware_page;
     program->stop =
         mmap(NULL, HARDWARE_PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(program->stop != MAP_FAILED);
@@ -273,13 +354,16 @@ void program_start(struct program *program, struct agent_side *side, uint64_t pa
     program->pid = fork();
     assert_true(program->pid >= 0);
     if (program->pid == 0) {
-        struct child child = {.socket = ends[1], .stop = program->stop};
+        struct child child = {
+            .socket = ends[1], .stop = program->stop, .hardware_page = side->hardware_page};
 
         close(ends[0]);
-        child_main(&child, frames_memfd(side->frames, side->region), page * side->page_size,
-                   program->len_bytes);
+        child_main(&child, side->backend, frames_memfd(side->frames, side->region),
+                   page * side->page_size, program->len_bytes);
     }
     close(ends[1]);
+    program->process = (int)syscall(SYS_pidfd_open, program->pid, 0);
+    assert_true(program->process >= 0);
     program->socket = ends[0];
     do {
         assert_true(clock_ms() < end_ms);
@@ -289,7 +373,21 @@ void program_start(struct program *program, struct agent_side *side, uint64_t pa
     } while (error == DSM_EAGAIN);
     assert_int_equal(error, 0);
     assert_int_equal(packet.count_fds, 1);
-    program->uffd = packet.fds[0];
+    program->descriptor = packet.fds[0];
+}
+
+int program_attach(struct program *program, struct agent_side *side, map_id map)
+{
+    struct frames_attachment attachment = {
+        .backend = program->backend,
+        .descriptor = program->descriptor,
+        .process = program->process,
+        .address = program->address,
+        .len_bytes = program->len_bytes,
+    };
+
+    program->descriptor = -1;
+    return frames_attach(side->frames, map, map, &attachment);
 }
 
 void program_start_attached(struct program *program, struct agent_side *side, map_id map,
@@ -297,10 +395,7 @@ void program_start_attached(struct program *program, struct agent_side *side, ma
 {
     program_start(program, side, page, count);
     assert_int_equal(frames_map_add(side->frames, map, map, side->region, page, count), 0);
-    assert_int_equal(
-        frames_attach(side->frames, map, map, program->uffd, program->address, program->len_bytes),
-        0);
-    program->uffd = -1;
+    assert_int_equal(program_attach(program, side, map), 0);
 }
 
 void program_order(struct program *program, uint32_t op, uint64_t offset, uint64_t value)
@@ -335,13 +430,32 @@ uint64_t program_do(struct program *program, struct agent_side *side, uint32_t o
     return result.value;
 }
 
+void program_stop(const struct program *program)
+{
+    int status = 0;
+
+    assert_int_equal(kill(program->pid, SIGSTOP), 0);
+    assert_int_equal(waitpid(program->pid, &status, WUNTRACED), program->pid);
+    assert_true(WIFSTOPPED(status));
+}
+
 void program_kill(struct program *program)
 {
     kill(program->pid, SIGKILL);
     assert_int_equal(waitpid(program->pid, NULL, 0), program->pid);
     close(program->socket);
     munmap(program->stop, HARDWARE_PAGE);
-    if (program->uffd >= 0) {
-        close(program->uffd);
+    close(program->process);
+    if (program->descriptor >= 0) {
+        close(program->descriptor);
     }
+}
+
+bool program_was_killed(const struct program *program)
+{
+    siginfo_t info = {0};
+
+    /* It stays to be waited for by program_kill(). */
+    return waitid(P_PID, (id_t)program->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+           info.si_pid == program->pid && info.si_code == CLD_KILLED && info.si_status == SIGKILL;
 }

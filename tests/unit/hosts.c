@@ -81,7 +81,7 @@ void stage_close(struct stage *stage)
 
 /* Hosts. */
 
-static void on_message(void *context, const struct message *message, const uint8_t *payload,
+static void on_message(void *context, const struct message *message, uint8_t *payload,
                        size_t payload_bytes)
 {
     struct host *host = context;

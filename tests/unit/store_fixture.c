@@ -20,11 +20,20 @@ void fixture_reopen(struct fixture *f)
     assert_int_equal(catalog_store_open(f->path, REGION_MAX, &f->store, f->text), 0);
 }
 
+int fixture_ask(struct fixture *f, const char *name, uint32_t incarnation, const char *address,
+                uint32_t *node)
+{
+    const struct joiner joiner = {.name = name,
+                                  .address = address,
+                                  .incarnation = incarnation,
+                                  .machine = {.page_bytes = 4096, .word_bits = 64}};
+    return catalog_store_join(f->store, &joiner, &f->changes, node);
+}
+
 uint32_t fixture_join(struct fixture *f, const char *name, uint32_t incarnation)
 {
     uint32_t node = NODE_NONE;
-    assert_int_equal(
-        catalog_store_join(f->store, name, incarnation, "10.0.0.1:7400", &f->changes, &node), 0);
+    assert_int_equal(fixture_ask(f, name, incarnation, "10.0.0.1:7400", &node), 0);
     return node;
 }
 

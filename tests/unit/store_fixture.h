@@ -26,6 +26,9 @@ int fixture_tear_down(void **state);
 void fixture_reopen(struct fixture *f);
 /** Make it a member, which must work. Returns its number. */
 uint32_t fixture_join(struct fixture *f, const char *name, uint32_t incarnation);
+/** As fixture_join(), from an address; returns what the store does. */
+int fixture_ask(struct fixture *f, const char *name, uint32_t incarnation, const char *address,
+                uint32_t *node);
 /** The proposal of a new region. */
 struct proposal create_of(const char *name, uint32_t uid, uint32_t mode);
 /** The proposal to put this record in its own place, to be changed. */

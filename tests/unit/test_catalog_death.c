@@ -89,6 +89,7 @@ static void say_join(struct stranger *stranger)
                         .request = 1,
                         .node = NODE_NONE,
                         .incarnation = stranger->hello.incarnation,
+                        .machine = {.page_bytes = 4096, .word_bits = 64},
                         .address = "127.0.0.1:1"};
     stranger_send_wire(stranger, &join);
 }

@@ -50,14 +50,13 @@ static void test_join_of_known_incarnation_moves_or_is_refused(void **state)
 {
     struct fixture *f = *state;
     uint32_t node;
-    assert_int_equal(catalog_store_join(f->store, "b", 21, "10.0.0.9:1", &f->changes, &node), 0);
+    assert_int_equal(fixture_ask(f, "b", 21, "10.0.0.9:1", &node), 0);
     assert_int_equal(node, 1);
     assert_int_equal(f->changes.count, 1);
     assert_string_equal(f->changes.records[0].address, "10.0.0.9:1");
     assert_true(f->changes.records[0].alive);
     assert_int_equal(catalog_store_declare_dead(f->store, 1, &f->changes), 0);
-    assert_int_equal(catalog_store_join(f->store, "b", 21, "10.0.0.9:1", &f->changes, &node),
-                     DSM_EDOWN);
+    assert_int_equal(fixture_ask(f, "b", 21, "10.0.0.9:1", &node), DSM_EDOWN);
     assert_int_equal(fixture_join(f, "b", 22), 1);
     assert_int_equal(f->changes.count, 1);
 }
@@ -65,15 +64,49 @@ static void test_join_of_known_incarnation_moves_or_is_refused(void **state)
 static void test_join_of_nonsense_is_refused(void **state)
 {
     struct fixture *f = *state;
+    const struct node_kind machines[] = {
+        {.page_bytes = 0, .word_bits = 64},
+        {.page_bytes = 12288, .word_bits = 64},
+        {.page_bytes = 4096, .word_bits = 16},
+    };
+    struct joiner joiner = {.name = "c", .address = "a:1", .incarnation = 1};
     char text[RECORD_NAME_BYTES + 1];
     uint32_t node = 77;
     memset(text, 'x', sizeof(text));
     text[RECORD_NAME_BYTES] = 0;
-    assert_int_equal(catalog_store_join(f->store, "", 1, "a:1", &f->changes, &node), DSM_EINVAL);
-    assert_int_equal(catalog_store_join(f->store, "c", 0, "a:1", &f->changes, &node), DSM_EINVAL);
-    assert_int_equal(catalog_store_join(f->store, text, 1, "a:1", &f->changes, &node), DSM_EINVAL);
-    assert_int_equal(catalog_store_join(f->store, "c", 1, text, &f->changes, &node), DSM_EINVAL);
+    assert_int_equal(fixture_ask(f, "", 1, "a:1", &node), DSM_EINVAL);
+    assert_int_equal(fixture_ask(f, "c", 0, "a:1", &node), DSM_EINVAL);
+    assert_int_equal(fixture_ask(f, text, 1, "a:1", &node), DSM_EINVAL);
+    assert_int_equal(fixture_ask(f, "c", 1, text, &node), DSM_EINVAL);
+    for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++) {
+        joiner.machine = machines[i];
+        assert_int_equal(catalog_store_join(f->store, &joiner, &f->changes, &node), DSM_EINVAL);
+    }
     assert_int_equal(node, 77);
+}
+
+/* What kind of machine a node is stands in its record, as it said when it joined. */
+static void test_join_tells_the_machine(void **state)
+{
+    struct fixture *f = *state;
+    struct joiner joiner = {.name = "z",
+                            .address = "a:1",
+                            .incarnation = 1,
+                            .machine = {.page_bytes = 65536, .word_bits = 32, .big_endian = true}};
+    struct record record;
+    uint32_t node;
+    assert_int_equal(catalog_store_join(f->store, &joiner, &f->changes, &node), 0);
+    fixture_reopen(f);
+    assert_int_equal(catalog_store_find_member(f->store, node, &record), 0);
+    assert_int_equal(record.machine.page_bytes, 65536);
+    assert_int_equal(record.machine.word_bits, 32);
+    assert_true(record.machine.big_endian);
+    joiner.incarnation = 2;
+    joiner.machine = (struct node_kind){.page_bytes = 4096, .word_bits = 64};
+    assert_int_equal(catalog_store_join(f->store, &joiner, &f->changes, &node), 0);
+    assert_int_equal(catalog_store_find_member(f->store, node, &record), 0);
+    assert_int_equal(record.machine.page_bytes, 4096);
+    assert_false(record.machine.big_endian);
 }
 
 static void test_join_of_65th_node_is_refused(void **state)
@@ -85,7 +118,7 @@ static void test_join_of_65th_node_is_refused(void **state)
         snprintf(name, sizeof(name), "n%u", i);
         assert_int_equal(fixture_join(f, name, 1), i);
     }
-    assert_int_equal(catalog_store_join(f->store, "late", 1, "a:1", &f->changes, &node), DSM_EBUSY);
+    assert_int_equal(fixture_ask(f, "late", 1, "a:1", &node), DSM_EBUSY);
     assert_int_equal(fixture_join(f, "n63", 2), 63);
 }
 
@@ -326,6 +359,7 @@ int main(void)
         TEST(test_join_gives_numbers_and_keeps_them),
         TEST(test_join_of_known_incarnation_moves_or_is_refused),
         TEST(test_join_of_nonsense_is_refused),
+        TEST(test_join_tells_the_machine),
         TEST(test_join_of_65th_node_is_refused),
         TEST(test_death_releases_what_the_node_had_open),
         TEST(test_slots_are_given_from_the_lowest),

@@ -11,6 +11,7 @@
 #include <msgpack.h>
 
 #include "dsm.h"
+#include "tests/unit/draw.h"
 
 /** The codec's functions for one sort of head, on a union of all of their structs. */
 union any {
@@ -29,44 +30,6 @@ struct sort {
     int (*unpack)(const uint8_t *bytes, size_t len_bytes, union any *any);
 };
 
-/** xorshift; a state of 0 gives the largest values instead. */
-static uint64_t draw(uint64_t *random, uint64_t max)
-{
-    uint64_t value;
-
-    if (*random == 0) {
-        return max;
-    }
-    *random ^= *random << 13;
-    *random ^= *random >> 7;
-    *random ^= *random << 17;
-    /* All magnitudes alike, so that each width on the wire comes up. */
-    value = *random >> (*random * UINT64_C(0x9e3779b97f4a7c15) >> 58);
-    return max == UINT64_MAX ? value : value % (max + 1);
-}
-
-static int32_t draw_error(uint64_t *random)
-{
-    return *random == 0 ? INT32_MIN : (int32_t)(uint32_t)draw(random, UINT32_MAX);
-}
-
-static uint32_t draw_node(uint64_t *random)
-{
-    uint64_t node = draw(random, NODES_MAX);
-
-    return node == NODES_MAX ? NODE_NONE : (uint32_t)node;
-}
-
-static void draw_text(uint64_t *random, char *text, size_t size)
-{
-    size_t len_bytes = draw(random, size - 1);
-
-    for (size_t i = 0; i < len_bytes; i++) {
-        text[i] = (char)(draw(random, 254) + 1);
-    }
-    text[len_bytes] = 0;
-}
-
 static void fill_message(union any *any, uint32_t kind, uint64_t *random)
 {
     any->message.kind = (uint8_t)kind;
@@ -83,6 +46,13 @@ static void fill_id(region_id *id, uint64_t *random)
 {
     id->slot = (uint32_t)draw(random, UINT32_MAX);
     id->generation = (uint32_t)draw(random, UINT32_MAX);
+}
+
+static void fill_machine(struct node_kind *machine, uint64_t *random)
+{
+    machine->page_bytes = (uint32_t)draw(random, UINT32_MAX);
+    machine->word_bits = (uint8_t)draw(random, UINT8_MAX);
+    machine->big_endian = draw(random, 1);
 }
 
 static void fill_the_record(struct record *record, uint32_t kind, uint64_t *random)
@@ -106,6 +76,8 @@ static void fill_the_record(struct record *record, uint32_t kind, uint64_t *rand
     draw_text(random, record->address, sizeof(record->address));
     record->epoch = (uint32_t)draw(random, UINT32_MAX);
     record->joined = draw(random, UINT64_MAX);
+    fill_machine(&record->machine, random);
+    draw_text(random, record->type, sizeof(record->type));
 }
 
 static void fill_record(union any *any, uint32_t kind, uint64_t *random)
@@ -148,6 +120,7 @@ static void fill_wire(union any *any, uint32_t kind, uint64_t *random)
         wire->node = draw_node(random);
         wire->incarnation = (uint32_t)draw(random, UINT32_MAX);
         draw_text(random, wire->address, sizeof(wire->address));
+        fill_machine(&wire->machine, random);
         break;
     case WIRE_JOINED:
         wire->request = draw(random, UINT64_MAX);
@@ -220,6 +193,7 @@ static void fill_call(struct call *call, uint64_t *random)
     call->operand = draw(random, UINT64_MAX);
     call->timeout_ms = *random == 0 ? INT64_MIN : (int64_t)draw(random, UINT64_MAX);
     draw_text(random, call->name, sizeof(call->name));
+    draw_text(random, call->type, sizeof(call->type));
 }
 
 static void fill_request(union any *any, uint32_t kind, uint64_t *random)

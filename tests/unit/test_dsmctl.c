@@ -33,16 +33,20 @@ static const struct {
      "\"clients\":5,\"budget_bytes\":1073741824,\"resident_bytes\":49152}"},
     {"nodes", 0,
      "{\"nodes\":[{\"node\":0,\"name\":\"a\",\"address\":\"10.0.0.1:7400\",\"alive\":true,"
-     "\"self\":true,\"link\":\"self\",\"incarnation\":123,\"epoch\":0,\"heard_ms_ago\":null},"
+     "\"self\":true,\"link\":\"self\",\"incarnation\":123,\"epoch\":0,\"heard_ms_ago\":null,"
+     "\"page_bytes\":4096,\"byte_order\":\"little\",\"word_bits\":64},"
      "{\"node\":1,\"name\":\"beta\",\"address\":\"10.0.0.2:7400\",\"alive\":true,\"self\":false,"
-     "\"link\":\"up\",\"incarnation\":77,\"epoch\":0,\"heard_ms_ago\":12},"
+     "\"link\":\"up\",\"incarnation\":77,\"epoch\":0,\"heard_ms_ago\":12,"
+     "\"page_bytes\":65536,\"byte_order\":\"little\",\"word_bits\":64},"
      "{\"node\":2,\"name\":\"c\",\"address\":\"10.0.0.3:7400\",\"alive\":false,\"self\":false,"
-     "\"link\":\"down\",\"incarnation\":78,\"epoch\":4,\"heard_ms_ago\":null}]}"},
+     "\"link\":\"down\",\"incarnation\":78,\"epoch\":4,\"heard_ms_ago\":null,"
+     "\"page_bytes\":4096,\"byte_order\":\"big\",\"word_bits\":32}]}"},
     {"regions", 0,
      "{\"regions\":[{\"name\":\"/photo\",\"kind\":\"region\",\"slot\":1,\"generation\":5,"
      "\"size_bytes\":67108864,\"page_size\":4096,\"mode\":\"0644\",\"uid\":0,\"gid\":0,\"home\":"
      "\"creator\",\"homes\":[\"a\"],\"readers\":[\"a\",\"beta\"],\"writers\":[\"a\"],\"unlinked\":"
-     "false,\"resident_pages\":12},{\"name\":\"/ready\",\"kind\":\"sem\",\"slot\":2,"
+     "false,\"resident_pages\":12,\"type\":\"u16[4] struct { u16 red; u16 green; }[]\"},"
+     "{\"name\":\"/ready\",\"kind\":\"sem\",\"slot\":2,"
      "\"generation\":6,\"size_bytes\":3,\"page_size\":4096,\"mode\":\"0600\",\"uid\":1000,\"gid\":"
      "1000,\"home\":\"creator\",\"homes\":[\"beta\"],\"readers\":[],\"writers\":[],\"unlinked\":"
      "false},{\"name\":\"/o\\u001b[31mld\",\"kind\":\"region\",\"slot\":3,\"generation\":7,"
@@ -53,7 +57,8 @@ static const struct {
      "{\"region\":{\"name\":\"/photo\",\"kind\":\"region\",\"slot\":1,\"generation\":5,"
      "\"size_bytes\":81920,\"page_size\":4096,\"mode\":\"0644\",\"uid\":0,\"gid\":0,\"home\":"
      "\"creator\",\"homes\":[\"a\"],\"readers\":[\"a\",\"beta\"],\"writers\":[\"a\"],\"unlinked\":"
-     "false,\"resident_pages\":12},\"pages\":["
+     "false,\"resident_pages\":12,\"type\":\"u16[4] struct { u16 red; u16 green; }[]\"},"
+     "\"pages\":["
      "{\"page\":0,\"count\":4,\"owner\":\"a\",\"readers\":[\"a\",\"beta\"],\"state\":\"shared\"},"
      "{\"page\":4,\"count\":8,\"owner\":\"a\",\"readers\":[\"a\",\"beta\"],\"state\":\"shared\"},"
      "{\"page\":12,\"count\":3,\"owner\":\"beta\",\"readers\":[],\"state\":\"owned\"},"
@@ -62,6 +67,10 @@ static const struct {
     {"region /empty", 0,
      "{\"region\":{\"name\":\"/empty\",\"size_bytes\":0,\"page_size\":4096,\"mode\":\"0644\"},"
      "\"pages\":[],\"incomplete\":[]}"},
+    {"region /torn", 0,
+     "{\"region\":{\"name\":\"/torn\",\"size_bytes\":65536,\"page_size\":4096,\"mode\":\"0644\","
+     "\"groups\":{\"page_bytes\":65536,\"scattered_per_s_peak\":120,\"advice\":\"create it with a "
+     "page_size of 65536 or more\"}},\"pages\":[],\"incomplete\":[]}"},
     {"region /none", DSM_ENOENT, "no region is named '/none': 'dsmctl regions' lists them"},
     {"stats", 0, "{\"node\":\"a\",\"counters\":{\"faults\":17,\"messages_sent\":4}}"},
     {"stats all", 0,
@@ -188,10 +197,14 @@ static void test_nodes_are_a_table(void **state)
     run(place, "nodes", NULL);
     assert_run(place, CTL_OK);
     assert_string_equal(place->out,
-                        "NODE  NAME  ADDRESS        STATE  LINK  INCARNATION  EPOCH      HEARD\n"
-                        "   0  a     10.0.0.1:7400  alive  self          123      0          -\n"
-                        "   1  beta  10.0.0.2:7400  alive  up             77      0  12 ms ago\n"
-                        "   2  c     10.0.0.3:7400  dead   down           78      4          -\n");
+                        "NODE  NAME  ADDRESS        STATE  LINK  INCARNATION  EPOCH      HEARD"
+                        "    PAGE  ORDER     WORD\n"
+                        "   0  a     10.0.0.1:7400  alive  self          123      0          -"
+                        "   4 KiB  little  64 bit\n"
+                        "   1  beta  10.0.0.2:7400  alive  up             77      0  12 ms ago"
+                        "  64 KiB  little  64 bit\n"
+                        "   2  c     10.0.0.3:7400  dead   down           78      4          -"
+                        "   4 KiB  big     32 bit\n");
     run(place, "nodes", "--json", NULL);
     json_t *json = parse_out(place);
     assert_int_equal(json_array_size(json_object_get(json, "nodes")), 3);
@@ -206,9 +219,10 @@ static void test_regions_and_semaphores_are_listed_apart(void **state)
     run(place, "regions", NULL);
     assert_run(place, CTL_OK);
     assert_text(place->out, "/photo     64 MiB    4K  0644     0     0  creator: a");
-    assert_text(place->out, "a, beta  a            named           12\n");
+    assert_text(place->out, "a, beta  a            named           12  "
+                "u16[4] struct { u16 red; u16 gre...\n");
     assert_text(place->out, "/o?[31mld   6 KiB   64K  0600  1000  1000  striped: a, beta");
-    assert_text(place->out, "unlinked         0\n");
+    assert_text(place->out, "unlinked         0  -\n");
     assert_null(strstr(place->out, "/ready"));
     assert_null(strchr(place->out, 0x1b));
     run(place, "regions", "--all", NULL);
@@ -236,6 +250,7 @@ static void test_region_shows_where_its_pages_are(void **state)
     run(place, "region", "/photo", NULL);
     assert_run(place, CTL_OK);
     assert_text(place->out, "size           80 KiB (81920 bytes): 20 pages of 4 KiB\n");
+    assert_text(place->out, "type           u16[4] struct { u16 red; u16 green; }[]\n");
     assert_text(place->out, "open on        a, beta\n");
     assert_text(place->out, "NODE  PAGES OWNED  COPIES\n"
                             "a              12       0\n"
@@ -250,8 +265,13 @@ static void test_region_shows_where_its_pages_are(void **state)
     json_t *json = parse_out(place);
     assert_int_equal(json_array_size(json_object_get(json, "pages")), 4);
     json_decref(json);
+    run(place, "region", "/torn", NULL);
+    assert_run(place, CTL_OK);
+    assert_text(place->out, "pages of 64 KiB of the hardware; 120 scattered in the worst second");
+    assert_text(place->out, "create it with a page_size of 65536 or more");
     run(place, "region", "/empty", "--pages", NULL);
     assert_run(place, CTL_OK);
+    assert_text(place->out, "type         none: bytes, which no node converts\n");
     assert_text(place->out, "no page has been touched yet");
     assert_string_equal(place->err, "");
 }

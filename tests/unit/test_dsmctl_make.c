@@ -101,6 +101,7 @@ static void test_init_and_node_add_refuse_and_leave_nothing(void **state)
 /** Doctor finds what is wrong with a node's files, and says what to do. */
 static void test_doctor_finds_bad_files(void **state)
 {
+    char page[64];
     struct place *place = *state;
     char a[160];
     char path[192];
@@ -130,6 +131,10 @@ static void test_doctor_finds_bad_files(void **state)
     assert_string_equal(check_result(json, "agent", place->socket), "fail");
     check_result(json, "memory", "the budget is");
     check_result(json, "kernel", "Linux");
+    snprintf(page, sizeof(page), "hardware pages of %ld bytes", sysconf(_SC_PAGESIZE));
+    assert_string_equal(check_result(json, "machine", page), "ok");
+    assert_string_equal(check_result(json, "sigsegv", "works for programs of"), "ok");
+    assert_string_equal(check_result(json, "fault back ends", "best first: "), "ok");
     check_result(json, "/dev/userfaultfd", "");
     check_result(json, "memfd", "");
     check_result(json, "huge pages", "");

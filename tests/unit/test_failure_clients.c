@@ -123,7 +123,7 @@ static void test_pages_keep_their_bytes(void **state)
         size_t len_bytes = 0;
         hush_begin(&hush);
         failure_loop_arm(&loop);
-        TRY(frames_new(&uv, &events, &frames));
+        TRY(frames_new(&uv, PAGE, &events, &frames));
         TRY(frames_region_open(frames, region, PAGES * PAGE, PAGE));
         frames_fill(frames, region, 0, PAGES, 0, false, bytes);
         TRY(frames_map_add(frames, 9, 1, region, 0, PAGES));

@@ -72,7 +72,7 @@ static void test_fill_without_mapping_stores_only_its_pages(void **state)
     program_order(&program, PROGRAM_WRITE, 30 * HARDWARE_PAGE, 0);
     side_wait_faults(&side, 1);
     assert_true(side.write);
-    assert_int_equal(frames_count_repairs(side.frames), 0);
+    assert_int_equal(frames_counters(side.frames)->repairs, 0);
     program_kill(&program);
     side_close(&side);
 }
@@ -105,7 +105,7 @@ static void test_fill_over_several_mappings_is_complete(void **state)
     side_wait_faults(&side, 2);
     assert_int_equal(side.map, 1);
     assert_int_equal(side.page, 3);
-    assert_int_equal(frames_count_repairs(side.frames), 0);
+    assert_int_equal(frames_counters(side.frames)->repairs, 0);
     program_kill(&low);
     program_kill(&high);
     side_close(&side);
@@ -181,9 +181,9 @@ static void test_page_present_unawares_is_put_right(void **state)
                          sizeof(wrong));
     }
     fill_numbered(&side, 0, 3, 1, false, 10);
-    assert_int_equal(frames_count_repairs(side.frames), 2);
+    assert_int_equal(frames_counters(side.frames)->repairs, 2);
     fill_numbered(&side, 3, 1, 1, true, 13);
-    assert_int_equal(frames_count_repairs(side.frames), 3);
+    assert_int_equal(frames_counters(side.frames)->repairs, 3);
     for (uint64_t page = 0; page < 4; page++) {
         assert_int_equal(program_do(&first, &side, PROGRAM_READ, page * HARDWARE_PAGE, 0),
                          10 + page);
@@ -207,7 +207,7 @@ static void test_page_present_unawares_is_put_right(void **state)
     frames_map_gone(side.frames, 1);
     frames_map_gone(side.frames, 2);
     fill_numbered(&side, 5, 3, 0, false, 15);
-    assert_int_equal(frames_count_repairs(side.frames), 4);
+    assert_int_equal(frames_counters(side.frames)->repairs, 4);
     assert_int_equal(word_at(&side, 6 * HARDWARE_PAGE), 16);
     assert_int_equal(word_at(&side, 7 * HARDWARE_PAGE), 17);
     side_close(&side);
@@ -254,40 +254,55 @@ static int idle_uffd(void)
     return uffd;
 }
 
+/* Attach with one member of what is right changed. */
+static int attach(struct agent_side *side, const struct program *program, map_id map,
+                  client_id client, int descriptor, uint64_t address, uint64_t len_bytes)
+{
+    struct frames_attachment attachment = {
+        .backend = program->backend,
+        .descriptor = descriptor,
+        .process = program->process,
+        .address = address,
+        .len_bytes = len_bytes,
+    };
+
+    return frames_attach(side->frames, map, client, &attachment);
+}
+
 /* What does not fit is refused, closes the descriptor, and leaves the mapping ready for the right
  * one. */
 static void test_wrong_attachments_are_refused(void **state)
 {
     struct agent_side side;
-    struct program program;
-    int ends[2];
+    struct program program, other;
+    uint64_t address;
+    int ends[2], uffd;
 
     (void)state;
     side_open(&side, 8, HARDWARE_PAGE);
     program_start(&program, &side, 2, 2);
+    address = program.address;
+    uffd = program.descriptor;
     assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 7, 2), DSM_ERANGE);
     assert_int_equal(frames_map_add(side.frames, 4, 40, (region_id){1, 1}, 0, 1), DSM_ERANGE);
     assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 2, 2), 0);
     assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 2, 2), DSM_EINVAL);
-    assert_int_equal(frames_attach(side.frames, 5, 40, dup(program.uffd), program.address, 8192),
-                     DSM_EINVAL);
-    assert_int_equal(frames_attach(side.frames, 4, 41, dup(program.uffd), program.address, 8192),
-                     DSM_EINVAL);
-    assert_int_equal(frames_attach(side.frames, 4, 40, dup(program.uffd), program.address, 4096),
-                     DSM_EINVAL);
-    assert_int_equal(
-        frames_attach(side.frames, 4, 40, dup(program.uffd), program.address + 8, 8192),
-        DSM_EINVAL);
+    assert_int_equal(attach(&side, &program, 5, 40, dup(uffd), address, 8192), DSM_EINVAL);
+    assert_int_equal(attach(&side, &program, 4, 41, dup(uffd), address, 8192), DSM_EINVAL);
+    assert_int_equal(attach(&side, &program, 4, 40, dup(uffd), address, 4096), DSM_EINVAL);
+    assert_int_equal(attach(&side, &program, 4, 40, dup(uffd), address + 8, 8192), DSM_EINVAL);
+    other = program;
+    other.backend = 0;
+    assert_int_equal(attach(&side, &other, 4, 40, dup(uffd), address, 8192), DSM_EINVAL);
+    other.backend = SESSION_BACKENDS;
+    assert_int_equal(attach(&side, &other, 4, 40, dup(uffd), address, 8192), DSM_EINVAL);
     assert_int_equal(pipe(ends), 0);
-    assert_int_equal(frames_attach(side.frames, 4, 40, ends[0], program.address, 8192), DSM_ESYS);
+    assert_int_equal(attach(&side, &program, 4, 40, ends[0], address, 8192), DSM_ESYS);
     assert_int_equal(fcntl(ends[0], F_GETFD), -1);
     close(ends[1]);
-    assert_int_equal(frames_attach(side.frames, 4, 40, idle_uffd(), program.address, 8192),
-                     DSM_ESYS);
-    assert_int_equal(frames_attach(side.frames, 4, 40, dup(program.uffd), program.address, 8192),
-                     0);
-    assert_int_equal(frames_attach(side.frames, 4, 40, dup(program.uffd), program.address, 8192),
-                     DSM_EINVAL);
+    assert_int_equal(attach(&side, &program, 4, 40, idle_uffd(), address, 8192), DSM_ESYS);
+    assert_int_equal(attach(&side, &program, 4, 40, dup(uffd), address, 8192), 0);
+    assert_int_equal(attach(&side, &program, 4, 40, dup(uffd), address, 8192), DSM_EINVAL);
     program_order(&program, PROGRAM_READ, HARDWARE_PAGE, 0);
     side_wait_faults(&side, 1);
     assert_int_equal(side.page, 3);
@@ -443,8 +458,8 @@ int main(void)
         cmocka_unit_test(test_region_closed_takes_its_mappings),
     };
 
-    if (access("/dev/userfaultfd", R_OK | W_OK) != 0) {
-        printf("SKIP: /dev/userfaultfd cannot be opened here\n");
+    if (!has_userfaultfd()) {
+        printf("SKIP: no userfaultfd can be had here\n");
         return 77;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
