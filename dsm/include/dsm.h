@@ -26,9 +26,8 @@
  *   stacks      A stack inside a region, and the smallest ones, work; where SIGSEGV serves the
  *               faults, a thread with its stack inside a region needs sigaltstack(2) elsewhere,
  *               with room for each handler that may nest.
- *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables
- *   on
- *               one page that two nodes write make that page travel. Correct, but slow.
+ *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): a page with
+ *               two variables that two nodes write travels to and fro. Correct, but slow.
  *   lost owner  When the only copy of a page dies with its node, touching it gives SIGBUS, and the
  *               agent logs region, page, node and cause. Never an old copy, never zeros.
  *   lost agent  When the agent of this node goes away, every mapping is fenced: touching one gives
@@ -38,9 +37,8 @@
  *   threads     Every function may be called from any thread. A handle must not be closed while
  *               another thread is using it.
  *
- * Consistency  Loads and stores of all programs on all nodes are sequentially consistent per
- * region,
- *              so C11 atomics and lock-free code work between machines as they do on one.
+ * Consistency  Loads and stores of all programs on all nodes are sequentially consistent for each
+ *              region, so C11 atomics and lock-free code work between machines as on one.
  *
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
  *              parameters and are written only on success. dsm_strerror() gives the general text,
@@ -142,8 +140,7 @@ struct dsm_shm_stat {
 };
 
 /**
- * Counters of this node's agent since it started. One name each; also the keys of `dsmctl
- * stats`.
+ * Counters of this node's agent since it started; their names are the keys of `dsmctl stats`.
  */
 #define DSM_COUNTERS(X)                                                                            \
     X(faults)             /* page faults of local programs answered */                             \
@@ -213,8 +210,7 @@ int dsm_connect(const char *socket_path, struct dsm **dsm);
 void dsm_disconnect(struct dsm *dsm);
 
 /**
- * A sentence on the most recent failure of this session, by any thread: names the thing, says what
- * to do.
+ * A sentence on the most recent failure of this session: names the thing, says what to do.
  *
  * @text       written, always terminated
  * @size_bytes of text, at least 1
@@ -329,8 +325,7 @@ int dsm_shm_unmap(struct dsm *dsm, void *mapped);
 int dsm_shm_close(struct dsm_region *region);
 
 /**
- * Remove a region's name at once. Its storage goes when the last program on the last node unmaps
- * it.
+ * Remove a region's name at once. Its storage goes when the last program, anywhere, unmaps it.
  *
  * Errors: DSM_ENAME, DSM_ENOENT, DSM_EACCES (neither owner nor root), DSM_EKEEPER, DSM_ETIMEDOUT,
  *         DSM_ENOAGENT
@@ -364,8 +359,7 @@ int dsm_vm_read(struct dsm_region *region, uint64_t offset, void *to, size_t len
  *         DSM_EACCES  the handle was opened O_RDONLY
  *         DSM_EDOWN   an owner was lost; the bytes before that page are written
  *         DSM_ESTALE, DSM_ENOMEM, DSM_ENOAGENT
- * Blocks until each touched page has been owned here. Source: Mach vm_write; page order is
- * ascending.
+ * Blocks until each touched page has been owned here, in ascending order. Source: Mach vm_write.
  */
 int dsm_vm_write(struct dsm_region *region, uint64_t offset, const void *from, size_t len_bytes);
 
@@ -386,8 +380,7 @@ int dsm_sem_open(struct dsm *dsm, const char *name, int oflag, mode_t mode, uint
                  struct dsm_sem **sem);
 
 /**
- * Lower the semaphore by one, waiting until that is possible. Waiters are served in order of
- * arrival.
+ * Lower the semaphore by one, when that is possible. Waiters are served in order of arrival.
  *
  * @timeout_ms 0 to try once, DSM_FOREVER to wait without end
  *
@@ -473,9 +466,14 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
  * @delta  added, modulo 2^64
  * @old    the value before, written on success; may be NULL
  *
- * Errors: DSM_EINVAL misaligned; DSM_ERANGE; DSM_EACCES; DSM_EDOWN; DSM_ESTALE; DSM_ETIMEDOUT;
- * DSM_ENOAGENT Done at the page's home: many nodes adding make no page travel. A node that adds
- * alone is faster with C11 atomics on its mapping.
+ * In a typed region the integer is a u64 or i64 of the type, and each node sees it in its own byte
+ * order. In an untyped one it is 8 little-endian bytes on every node: a plain load of it on a
+ * big-endian machine needs le64toh().
+ *
+ * Errors: DSM_EINVAL misaligned, or no u64 or i64 begins there in a typed region
+ *         DSM_ERANGE, DSM_EACCES, DSM_EDOWN, DSM_ESTALE, DSM_ETIMEDOUT, DSM_ENOAGENT
+ * Done at the page's home: many nodes adding make no page travel. A node that adds alone is faster
+ * with C11 atomics on its mapping.
  */
 int dsm_fetch_add(struct dsm_region *region, uint64_t offset, uint64_t delta, uint64_t *old);
 

@@ -166,7 +166,8 @@ static inline uint64_t dsm_ref_offset(const struct dsm_ref *ref)
 #define DSM_TYPE_FOURTH(a, b, c, d, ...) d
 
 /* Behind the last member all are (end); the 33rd must be. */
-#define DSM_TYPE_LAST(kind) DSM_TYPE_32_MEMBERS_AT_MOST_##kind
+#define DSM_TYPE_LAST(...) DSM_TYPE_LAST_A(__VA_ARGS__, )
+#define DSM_TYPE_LAST_A(kind, ...) DSM_TYPE_32_MEMBERS_AT_MOST_##kind
 #define DSM_TYPE_32_MEMBERS_AT_MOST_end
 #define DSM_TYPE_ENDS                                                                              \
     (end), (end), (end), (end), (end), (end), (end), (end), (end), (end), (end), (end), (end),     \
@@ -259,24 +260,24 @@ static inline uint64_t dsm_ref_offset(const struct dsm_ref *ref)
 
 #define DSM_TYPE_SAME_PLACE(T, S, path, name)                                                      \
     _Static_assert(offsetof(T, path name) == offsetof(S, path name),                               \
-                   "'" #name "' lies elsewhere in the struct than in the type: is a member "       \
+                   "member " #name " lies elsewhere in the struct than in the type: is a member "  \
                    "missing before it, or a (pad, n)?");                                           \
     _Static_assert(sizeof(((T *)0)->path name) == sizeof(((S *)0)->path name),                     \
-                   "'" #name "' has another size in the struct than in the type");
+                   "member " #name " has another size in the struct than in the type");
 #define DSM_TYPE_SAME_STRIDE(T, S, path, name)                                                     \
     _Static_assert(sizeof(((T *)0)->path name[0]) == sizeof(((S *)0)->path name[0]),               \
-                   "'" #name "' has another count in the struct than in the type");
+                   "member " #name " has another count in the struct than in the type");
 #define DSM_TYPE_SAME_KIND(T, S, path, outer, kind, name, first)                                   \
     _Static_assert(DSM_TYPE_IS_##kind(((T *)0)->path name first),                                  \
-                   "'" #name "' is no " #kind " in the struct");                                   \
+                   "member " #name " is no " #kind " in the struct");                              \
     _Static_assert(sizeof(((T *)0)->path name first) == DSM_TYPE_SIZE_##kind,                      \
-                   "'" #name "' has not the size of a " #kind " in the struct");                   \
-    _Static_assert(offsetof(S, path name) % DSM_TYPE_ALIGN_##kind == 0, \
-                   "'" #name "' must lie at a multiple of its size: put (pad, n) before it, and "  \
-                   "the same bytes into the struct");                                              \
-    _Static_assert(sizeof(outer) % DSM_TYPE_ALIGN_##kind == 0,     \
-                   "in an array '" #name "' would not always lie at a multiple of its size: put "  \
-                   "(pad, n) at the struct's end, and the same bytes into it");
+                   "member " #name " has not the size of a " #kind " in the struct");              \
+    _Static_assert(offsetof(S, path name) % DSM_TYPE_ALIGN_##kind == 0,                            \
+                   "member " #name " must lie at a multiple of its size: put (pad, n) before it, " \
+                   "and the same bytes into the struct");                                          \
+    _Static_assert(sizeof(outer) % DSM_TYPE_ALIGN_##kind == 0,                                     \
+                   "member " #name " of an array of structs would not always lie at a multiple "   \
+                   "of its size: put (pad, n) at the struct's end, and the same bytes into it");
 
 /* Each level of structs has its own copy, for no macro is expanded within itself. */
 #define DSM_TYPE_EACH_1(...)                                                                       \

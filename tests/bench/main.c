@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/convert.h"
 #include "tests/bench/process.h"
 
 #define ROUNDS_DEFAULT 5u
@@ -21,6 +22,7 @@ static const char *const pinning_names[PIN_COUNT] = {"1cpu", "2cpu", "none"};
 
 static const char help[] =
     "usage: dsm-bench (--local | --socket-a PATH --socket-b PATH) [options] OPERATION...\n"
+    "       dsm-bench convert [--json] [--rounds N]\n"
     "\n"
     "Measures on two hosts and prints each operation, its limit taken in the same run, and\n"
     "their ratio. Messages are those of both agents, per operation, counted; the CONFIRM that\n"
@@ -36,6 +38,7 @@ static const char help[] =
     "  barrier   of two hosts\n"
     "  memory    the agents' memory beyond the pages, per page\n"
     "  all       all of these\n"
+    "  convert   alone: conversion of typed bytes on this machine, beside memcpy and XDR\n"
     "\n"
     "options\n"
     "  --local          makes two hosts (network namespaces, certificates, agents) and takes\n"
@@ -243,8 +246,12 @@ int main(int argc, char **argv)
     struct options options;
     struct hosts hosts;
     struct bench bench;
-    int error = parse_options(argc, argv, &options);
+    int error;
 
+    if (argc > 1 && strcmp(argv[1], "convert") == 0) {
+        return bench_convert(argc - 1, argv + 1);
+    }
+    error = parse_options(argc, argv, &options);
     if (error) {
         return error < 0 ? 0 : error;
     }

@@ -65,6 +65,7 @@ static void fill_record(struct record *record)
                               .page_size = 4096,
                               .homes = nodeset_from_word(7)};
     snprintf(record->name, sizeof(record->name), "/photograph");
+    snprintf(record->type, sizeof(record->type), "u16[]");
 }
 
 static void fill_wire(struct wire *wire, uint32_t kind)
@@ -177,6 +178,33 @@ static int write_streams(const char *directory, const struct buffer *frames)
     return error;
 }
 
+/** Types, each behind the number that says which bytes of a region are converted. */
+static int write_types(const char *directory)
+{
+    static const char *const texts[] = {
+        "u8 i8 u16 i16 u32 i32 pad 2 u64 i64 f32 pad 4 f64 ref",
+        "f32[]",
+        "u32[4] struct { u16 red; u16 green; pad 4; f64 value; }[]",
+        "struct { u64 count; struct { struct { f32 x; f32 y; }[2] ends; u16[3] color; pad 2; "
+        "}[700] lines; ref next; }[]",
+        "u16 struct { u16 a; u8[3] b; pad 1; }[7] pad 2 i32[5][2]",
+        "struct { u32 a; f64 b; }",
+        "struct { u64 a; u32 b; }[2]",
+        "u8[9223372036852678655] u8",
+    };
+    struct buffer seed = {0};
+    int error = 0;
+
+    for (uint32_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && error == 0; i++) {
+        buffer_clear(&seed);
+        buffer_append(&seed, "\x03\0\0\0\0\0\0\x55", 8);
+        buffer_append(&seed, texts[i], strlen(texts[i]));
+        error = seed_write(directory, "type", "text", i, &seed);
+    }
+    buffer_close(&seed);
+    return error;
+}
+
 int main(int argc, char **argv)
 {
     struct buffer frames = {0};
@@ -188,7 +216,7 @@ int main(int argc, char **argv)
         return 2;
     }
     error = write_heads(argv[1], &frames) || write_session(argv[1]) ||
-            write_streams(argv[1], &frames) || steps_write(argv[1]);
+            write_streams(argv[1], &frames) || steps_write(argv[1]) || write_types(argv[1]);
     buffer_close(&frames);
     if (!error && argc == 3) {
         stamp = fopen(argv[2], "w");

@@ -21,7 +21,7 @@ usage() {
     exit 2
 }
 
-targets='frames messages config session catalog library core'
+targets='frames messages config session catalog library core type'
 jobs=1
 coverage=no
 while [ $# -gt 0 ]; do
