@@ -80,7 +80,7 @@ run_coverage() {
 # pages, in an emulator.
 run_foreign() {
     local tests=(types pool directory window message record node sync catalog_view handles page
-        page_ahead page_evict owner home home_death calls stories stories_trouble sim hostile oracle
+        page_ahead page_evict owner home home_death calls stories stories_trouble hostile oracle
         sim_cluster history regressions regressions_core catalog_store catalog_file catalog peers
         peers_input buffer codec codec_input frame tls link table log session requests authority
         driver conform_sigsegv)
