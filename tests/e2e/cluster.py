@@ -264,7 +264,7 @@ class Host:
 class Cluster:
     """Hosts named a, b, c, ... The first one keeps the catalog.
 
-    kinds: what each host is (kinds.py), one name for each; foreign: where the builds for them are."""
+    kinds: what each host is (kinds.py), a name for each; foreign: where the builds for them are."""
 
     def __init__(self, build, hosts=3, flags=(), flags_of=None, start_all=True, scale=1.0,
                  kinds=None, foreign=None):

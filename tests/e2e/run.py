@@ -9,7 +9,8 @@ One line per test, then `N passed, N failed`. Takes root, for namespaces and for
 several users. Each test is a function `test_situation_outcome` of a module `test_*.py`; its
 parameter says what it needs: `cluster` (three hosts that all such tests share), `fresh` (makes
 a cluster of its own), `mixed` (five hosts, one of each kind, that all such tests share; without
---foreign, where their builds are, such tests are skipped) or `fresh_mixed`. Random tests do N times as many rounds; N is also $DSM_E2E_SCALE, and without
+--foreign, where their builds are, such tests are skipped) or `fresh_mixed`. Random
+tests do N times as many rounds; N is also $DSM_E2E_SCALE, and without
 either 1, or 1/4 where the build has a sanitizer. For hours of them there is soak.py.
 """
 

@@ -2,7 +2,9 @@
 """Hosts of five kinds in one cluster: other page sizes, byte orders and word sizes."""
 
 import itertools
+import json
 import signal
+import subprocess
 
 import kinds
 from cluster import same
@@ -161,6 +163,16 @@ def test_wrong_types_are_refused_on_each_kind(mixed):
     known = f'/typed-{mixed.count_names - 1}'
     for tool in tools:
         tool.fails(f'open 1 {known} w 0600 0 0 u16[]', 'DSM_ETYPE', known)
+
+
+def test_seed_of_the_simulator_is_the_same_run_on_each_kind(mixed):
+    """The protocol's core knows neither orders of bytes nor sizes of words."""
+    for seed in range(1, 9):
+        runs = {host.kind.name: subprocess.run(
+            host.kind.command('tests/dsm-sim') + ['--seed', str(seed), '--json'], check=True,
+            stdout=subprocess.PIPE, timeout=120).stdout for host in mixed.hosts}
+        same({name: json.loads(out)['hash'] for name, out in runs.items()},
+             dict.fromkeys(runs, json.loads(runs[kinds.NATIVE])['hash']), f'seed {seed}')
 
 
 def test_critical_sections_hold_on_all_kinds(mixed):
