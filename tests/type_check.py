@@ -34,8 +34,9 @@ struct every {
     struct { struct { double deep[2]; } in[2]; } r;
 };
 #define EVERY (u8, a), (i8, b), (i8, c, 6), (u8, d), (pad, 1), (u16, e, 3), (i32, f), \\
-    (u32, g, 1), (i16, h), (i16, i), (u32, j), (u64, k), (i64, l), (f64, m), (f32, n, 2), (ref, o), \\
-    (struct, p, POINT), (structs, q, 4, POINT), (struct, r, (structs, in, 2, (f64, deep, 2)))
+    (u32, g, 1), (i16, h), (i16, i), (u32, j), (u64, k), (i64, l), (f64, m), (f32, n, 2), \\
+    (ref, o), (struct, p, POINT), (structs, q, 4, POINT), \\
+    (struct, r, (structs, in, 2, (f64, deep, 2)))
 DSM_TYPE_CHECK(struct every, EVERY);
 const char text[] = DSM_TYPE_TEXT(EVERY) "[]";
 '''

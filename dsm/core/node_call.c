@@ -41,7 +41,6 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
     uint64_t page_size = region->record.page_size;
     uint64_t end = region_pages(region) * page_size;
     struct reply reply = {.node = NODE_NONE};
-    struct page_span window;
     int32_t error = 0;
     struct map *map;
 
@@ -59,10 +58,9 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
         return;
     }
     region_open(&node->context, region);
-    window = pages_around(&node->pages, region, call->offset / page_size,
-                          (call->size_bytes + page_size - 1) / page_size);
-    map = map_add(&node->clients, client, region, window.page, window.count,
-                  (call->rights & RIGHTS_WRITE) != 0);
+    map =
+        map_add(&node->clients, client, region, call->offset / page_size,
+                (call->size_bytes + page_size - 1) / page_size, (call->rights & RIGHTS_WRITE) != 0);
     reply.map = map->id;
     reply.region = region->record.id;
     reply.size_bytes = map->count * page_size;

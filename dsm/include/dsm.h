@@ -14,20 +14,19 @@
  *   system      With userfaultfd read(2), write(2), send(2) and the like may have region memory.
  *   calls       With the others they give EFAULT for a page that is not here at that moment:
  *               dsm_read(), dsm_write(), dsm_send(), dsm_recv() (dsm_io.h) work with all.
- *               What pins pages may not have it: io_uring fixed buffers, O_DIRECT, RDMA and vfio
- *               bypass the protocol and lose writes. So do mremap, mprotect,
- *               madvise(MADV_REMOVE) and munmap of a part of a mapping.
+ *               io_uring fixed buffers, O_DIRECT, RDMA and vfio pin pages and lose writes. So do
+ *               mremap, mprotect, madvise(MADV_REMOVE) and munmap of a part of a mapping.
  *   signals     A load or store may block for as long as a page takes to come; signals are handled
  *               meanwhile. A handler that touches region memory may block too. No dsm_ function but
  *               dsm_on_sigsegv() may be called from a handler. Where SIGSEGV serves the faults, no
  *               thread may block it while it touches a region; a handler of it that the program had
  *               before its first mapping gets what is not ours, one that it installs later has to
  *               call dsm_on_sigsegv().
- *   stacks      A stack inside a region, and the smallest ones, work; where SIGSEGV serves the
- *               faults, a thread with its stack inside a region needs sigaltstack(2) elsewhere,
- *               with room for each handler that may nest.
- *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): a page with
- *               two variables that two nodes write travels to and fro. Correct, but slow.
+ *   stacks      Where SIGSEGV serves the faults, a thread with its stack inside a region needs
+ *               sigaltstack(2) elsewhere, with room for each handler that may nest.
+ *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables
+ *   on
+ *               one page that two nodes write make that page travel. Correct, but slow.
  *   lost owner  When the only copy of a page dies with its node, touching it gives SIGBUS, and the
  *               agent logs region, page, node and cause. Never an old copy, never zeros.
  *   lost agent  When the agent of this node goes away, every mapping is fenced: touching one gives
@@ -37,8 +36,8 @@
  *   threads     Every function may be called from any thread. A handle must not be closed while
  *               another thread is using it.
  *
- * Consistency  Loads and stores of all programs on all nodes are sequentially consistent for each
- *              region, so C11 atomics and lock-free code work between machines as on one.
+ * Consistency  Loads and stores of all programs and nodes are sequentially consistent in a region,
+ *              so C11 atomics and lock-free code work between machines as they do on one.
  *
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
  *              parameters and are written only on success. dsm_strerror() gives the general text,
@@ -140,7 +139,8 @@ struct dsm_shm_stat {
 };
 
 /**
- * Counters of this node's agent since it started; their names are the keys of `dsmctl stats`.
+ * Counters of this node's agent since it started. One name each; also the keys of `dsmctl
+ * stats`.
  */
 #define DSM_COUNTERS(X)                                                                            \
     X(faults)             /* page faults of local programs answered */                             \
@@ -210,7 +210,8 @@ int dsm_connect(const char *socket_path, struct dsm **dsm);
 void dsm_disconnect(struct dsm *dsm);
 
 /**
- * A sentence on the most recent failure of this session: names the thing, says what to do.
+ * A sentence on the most recent failure of this session, by any thread: names the thing, says what
+ * to do.
  *
  * @text       written, always terminated
  * @size_bytes of text, at least 1
@@ -291,11 +292,10 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
  * @protection DSM_READ, or DSM_READ | DSM_WRITE
  * @mapped     the address; release with dsm_shm_unmap()
  *
- * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, or unknown protection
+ * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, unknown protection or $DSM_FAULTS
  *         DSM_ERANGE  [offset, offset + len_bytes) leaves the region, says the catalog's keeper
  *         DSM_EKEEPER it cannot be reached, and the region has not been as large so far
- *         DSM_ENOTSUP nothing can serve its faults here, or not what $DSM_FAULTS says
- *         DSM_EPERM   the same for want of rights; DSM_EINVAL too: $DSM_FAULTS names no back end
+ *         DSM_ENOTSUP, DSM_EPERM  nothing can serve its faults here, or not what $DSM_FAULTS says
  *         DSM_ENOMEM  too little memory, or more than this program can address: map a part of it
  *         DSM_EACCES  DSM_WRITE through a handle that was opened O_RDONLY
  *         DSM_EBUSY   something is mapped at address
@@ -325,7 +325,8 @@ int dsm_shm_unmap(struct dsm *dsm, void *mapped);
 int dsm_shm_close(struct dsm_region *region);
 
 /**
- * Remove a region's name at once. Its storage goes when the last program, anywhere, unmaps it.
+ * Remove a region's name at once. Its storage goes when the last program on the last node unmaps
+ * it.
  *
  * Errors: DSM_ENAME, DSM_ENOENT, DSM_EACCES (neither owner nor root), DSM_EKEEPER, DSM_ETIMEDOUT,
  *         DSM_ENOAGENT
@@ -359,7 +360,8 @@ int dsm_vm_read(struct dsm_region *region, uint64_t offset, void *to, size_t len
  *         DSM_EACCES  the handle was opened O_RDONLY
  *         DSM_EDOWN   an owner was lost; the bytes before that page are written
  *         DSM_ESTALE, DSM_ENOMEM, DSM_ENOAGENT
- * Blocks until each touched page has been owned here, in ascending order. Source: Mach vm_write.
+ * Blocks until each touched page has been owned here. Source: Mach vm_write; page order is
+ * ascending.
  */
 int dsm_vm_write(struct dsm_region *region, uint64_t offset, const void *from, size_t len_bytes);
 
@@ -380,7 +382,8 @@ int dsm_sem_open(struct dsm *dsm, const char *name, int oflag, mode_t mode, uint
                  struct dsm_sem **sem);
 
 /**
- * Lower the semaphore by one, when that is possible. Waiters are served in order of arrival.
+ * Lower the semaphore by one, waiting until that is possible. Waiters are served in order of
+ * arrival.
  *
  * @timeout_ms 0 to try once, DSM_FOREVER to wait without end
  *
@@ -493,7 +496,5 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 #ifdef __cplusplus
 }
 #endif
-
 #include "dsm_io.h"
-
 #endif

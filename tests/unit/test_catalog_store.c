@@ -94,6 +94,10 @@ static void spoil_page_large(struct record *r)
 {
     r->page_size = 4u << 20;
 }
+static void spoil_type(struct record *r)
+{
+    memcpy(r->type, "u16 u32", 8);
+}
 static void spoil_home(struct record *r)
 {
     r->home = 9;
@@ -129,6 +133,7 @@ static void test_create_of_bad_record_is_refused(void **state)
     assert_int_equal(create_with(f, spoil_page_small), DSM_EINVAL);
     assert_int_equal(create_with(f, spoil_page_large), DSM_EINVAL);
     assert_int_equal(create_with(f, spoil_home), DSM_EINVAL);
+    assert_int_equal(create_with(f, spoil_type), DSM_EINVAL);
     assert_int_equal(create_with(f, spoil_unlinked), DSM_EINVAL);
     assert_int_equal(create_with(f, spoil_users), DSM_EACCES);
     assert_int_equal(create_with(f, spoil_writers), DSM_EACCES);

@@ -17,6 +17,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -156,6 +157,42 @@ static void run_under_filter(const char *path)
     dsm_disconnect(dsm);
 }
 
+/* The better way is forbidden: what is said of it, and what comes instead. */
+static void run_with_a_wish(const char *path)
+{
+    struct dsm *dsm;
+    struct dsm_region *region;
+    char text[512];
+    void *mapped;
+
+    CHECK(setenv("DSM_FAULTS", "userfaultfd", 1) == 0);
+    region = region_open(path, &dsm, false);
+    CHECK(dsm_shm_map(region, NULL, 0, SIZE_BYTES, DSM_READ, &mapped) == DSM_EPERM);
+    dsm_last_error(dsm, text, sizeof text);
+    CHECK(strstr(text, "DSM_FAULTS is 'userfaultfd'") != NULL);
+    CHECK(strstr(text, "passed no /dev/userfaultfd") != NULL && strstr(text, "doctor") != NULL);
+    CHECK(unsetenv("DSM_FAULTS") == 0);
+    CHECK(dsm_shm_map(region, NULL, 0, SIZE_BYTES, DSM_READ, &mapped) == 0);
+    CHECK(*(volatile uint8_t *)mapped == fake_byte(0));
+    dsm_disconnect(dsm);
+}
+
+/* A kernel, or an emulator, that has no userfaultfd at all. */
+static void run_without_userfaultfd(const char *path)
+{
+    struct sock_filter rules[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {.len = sizeof rules / sizeof rules[0], .filter = rules};
+
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+    run_without_device(path);
+}
+
 /* The path of the socket, from the test. */
 static void path_read(int fd, char *path, size_t size_bytes)
 {
@@ -167,9 +204,10 @@ static void path_read(int fd, char *path, size_t size_bytes)
 
 /* The child is forked before the agent's thread starts: it must inherit no lock that a thread
  * holds. */
-static void run_in_child(struct fake_options options, void (*run)(const char *path))
+static struct fake_seen run_in_child(struct fake_options options, void (*run)(const char *path))
 {
     struct fake_agent *fake;
+    struct fake_seen seen;
     int ends[2];
     pid_t child;
     int status;
@@ -197,7 +235,9 @@ static void run_in_child(struct fake_options options, void (*run)(const char *pa
     assert_int_equal(WEXITSTATUS(status), 0);
     assert_int_equal(close(ends[0]), 0);
     assert_int_equal(close(ends[1]), 0);
+    fake_look(fake, &seen);
     fake_stop(fake);
+    return seen;
 }
 
 static void test_connect_without_right_is_refused(void **state)
@@ -214,8 +254,31 @@ static void test_unprivileged_with_device_has_all(void **state)
 
 static void test_unprivileged_without_device_has_loads_and_copies(void **state)
 {
+    struct fake_seen seen =
+        run_in_child((struct fake_options){.no_device = true}, run_without_device);
+
     (void)state;
-    run_in_child((struct fake_options){.no_device = true}, run_without_device);
+    assert_int_equal(seen.backend, SESSION_USER_MODE);
+    assert_non_null(strstr(seen.why, "the agent passed no /dev/userfaultfd; userfaultfd: "));
+}
+
+static void test_back_end_that_is_forbidden_is_refused_with_the_reason(void **state)
+{
+    struct fake_seen seen =
+        run_in_child((struct fake_options){.no_device = true}, run_with_a_wish);
+
+    (void)state;
+    assert_int_equal(seen.backend, SESSION_USER_MODE);
+}
+
+static void test_program_without_userfaultfd_takes_sigsegv(void **state)
+{
+    struct fake_seen seen =
+        run_in_child((struct fake_options){.no_device = true}, run_without_userfaultfd);
+
+    (void)state;
+    assert_int_equal(seen.backend, SESSION_SIGSEGV);
+    assert_non_null(strstr(seen.why, "Function not implemented"));
 }
 
 static void test_filtered_program_copies_by_pipe(void **state)
@@ -231,6 +294,8 @@ int main(void)
         cmocka_unit_test(test_unprivileged_with_device_has_all),
         cmocka_unit_test(test_unprivileged_without_device_has_loads_and_copies),
         cmocka_unit_test(test_filtered_program_copies_by_pipe),
+        cmocka_unit_test(test_back_end_that_is_forbidden_is_refused_with_the_reason),
+        cmocka_unit_test(test_program_without_userfaultfd_takes_sigsegv),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
