@@ -176,8 +176,9 @@ int fake_start(const struct fake_options *options, struct fake_agent **fake)
     for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
         new->maps[i].uffd = -1;
     }
-    new->store = calloc(1, room_of(new->size_bytes));
-    new->is_stored = calloc(room_of(new->size_bytes) / fake_unit(), sizeof(bool));
+    new->store_bytes = room_of(new->size_bytes);
+    new->store = calloc(1, new->store_bytes);
+    new->is_stored = calloc(new->store_bytes / fake_unit(), sizeof(bool));
     new->device = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
     new->memfd = memfd_create("fake", MFD_CLOEXEC);
     new->wake = eventfd(0, EFD_CLOEXEC);

@@ -53,7 +53,9 @@ struct fake_agent {
     bool hold_locks;
     uint64_t take_page, take_count; /* of COMMAND_TAKE */
     bool take_all;
-    uint8_t *store; /* what was taken out of the memfd, as long as the region was at first */
+    /* What was taken out of the memfd: of the region as long as it was at first. */
+    uint64_t store_bytes;
+    uint8_t *store;
     bool *is_stored;
 };
 
