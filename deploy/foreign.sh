@@ -5,8 +5,9 @@
 #
 #   deploy/foreign.sh [KIND...]     KIND: s390x, aarch64, armhf; all three if left out
 #
-# A program of such a build runs as `qemu-... -L build/sysroot/... PROGRAM`, which deploy/cross/KIND.ini
-# names; so `meson test -C build/KIND` works, with QEMU_PAGESIZE=65536 on pages of another size.
+# A program of such a build runs as `qemu-... -L build/sysroot/... PROGRAM`, which
+# deploy/cross/KIND.ini names; so `meson test -C build/KIND` works, with QEMU_PAGESIZE=65536 on
+# pages of another size.
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -30,7 +31,7 @@ if ((${#kinds[@]} == 0)); then
 fi
 for kind in "${kinds[@]}"; do
     if [[ ! -f "$root/deploy/cross/$kind.ini" ]]; then
-        sed -n '3,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+        sed -n '3,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
         [[ "$kind" == --help ]] && exit 0
         exit 2
     fi

@@ -4,7 +4,7 @@
 # the libraries that the project needs, out of Debian's packages. Touches nothing of this host: apt
 # gets a state of its own, and the packages are unpacked, not installed.
 #
-#   deploy/sysroot.sh ARCH [DIR]     ARCH: s390x, arm64 or armhf; DIR: build/sysroot/ARCH if left out
+#   deploy/sysroot.sh ARCH [DIR]     ARCH: s390x, arm64, armhf; DIR: build/sysroot/ARCH if left out
 #
 # A root that is complete is left as it is. Takes some ten seconds and 60 MB.
 set -euo pipefail
@@ -50,7 +50,7 @@ fetch() {
         die "the packages of $1 cannot be had: $(tail -n 3 "$2/log")"
 }
 
-# unpack DIR: all packages that count; absolute links would lead out of the root, so they are turned.
+# unpack DIR: all packages that count; absolute links would lead out of the root: they are turned.
 unpack() {
     local package link target up
     for package in "$1"/.apt/archives/*.deb; do
@@ -58,7 +58,7 @@ unpack() {
             dpkg -x "$package" "$1"
         fi
     done
-    rm -rf "$1"/usr/share "$1"/usr/bin "$1"/usr/sbin "$1"/var
+    rm -rf "${1:?}"/usr/{share,bin,sbin} "${1:?}"/var
     while IFS= read -r -d '' link; do
         target="$(readlink "$link")"
         up="$(realpath -m --relative-to="$(dirname "$link")" "$1$target")"
@@ -80,7 +80,7 @@ wanted="$1 ${PACKAGES_SYSROOT[*]}"
 if [[ -f "$directory/.complete" && "$(<"$directory/.complete")" == "$wanted" ]]; then
     exit 0
 fi
-rm -rf "$directory/usr" "$directory/lib" "$directory/etc" "$directory/.complete"
+rm -rf "${directory:?}"/{usr,lib,etc,.complete}
 fetch "$1" "$directory/.apt"
 unpack "$directory"
 rm -rf "$directory/.apt"

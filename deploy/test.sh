@@ -76,6 +76,17 @@ run_coverage() {
     cat "$root/build/coverage-figures.log"
 }
 
+# run_foreign KIND PAGE_BYTES: what depends on the order of bytes and on the sizes of words and
+# pages, in an emulator.
+run_foreign() {
+    local tests=(types pool directory window message record node sync catalog_view handles page
+        page_ahead page_evict owner home home_death calls stories stories_trouble hostile oracle
+        sim_cluster history regressions regressions_core catalog_store catalog_file catalog peers
+        peers_input buffer codec codec_input frame tls link table log session requests authority
+        driver conform_sigsegv)
+    QEMU_PAGESIZE="$2" run_tests "$root/build/$1" "$1-$2" "${tests[@]}"
+}
+
 # run_alone NAME COMMAND...: one test that is a command of its own.
 run_alone() {
     local name="$1" status=0
@@ -99,19 +110,28 @@ alone=()
 
 say 'Packages'
 packages_install "${PACKAGES_BUILD[@]}" "${PACKAGES_PROGRAMS[@]}" "${PACKAGES_QUICKSTART[@]}" \
-    "${PACKAGES_TEST[@]}"
+    "${PACKAGES_TEST[@]}" "${PACKAGES_FOREIGN[@]}"
 
 say 'Build'
 build "$root/build"
 
 say 'Tests'
-run_tests "$root/build" plain
+run_tests "$root/build" plain --no-suite mixed
+
+say 'Unlike machines: builds, tests in an emulator, hosts of all kinds in one cluster'
+run_alone foreign "$root/deploy/foreign.sh"
+run_foreign s390x 4096
+run_foreign armhf 4096
+run_foreign aarch64 16384
+run_foreign aarch64 65536
+run_tests "$root/build" mixed --suite mixed
 
 say 'The benchmark measures (what it measures is not judged here)'
 run_alone bench "$root/tests/bench/check.py" "$root/build/tests/dsm-bench"
 
 say 'The quick start, from beginning to end'
 run_alone quickstart "$root/deploy/quickstart.sh"
+run_alone quickstart-mixed "$root/deploy/quickstart.sh" --mixed
 
 say 'Installation into an empty directory'
 run_alone install "$root/tests/install.sh" "$root/build"
@@ -122,7 +142,8 @@ if [[ "$quick" == no ]]; then
     say 'Tests under ASAN and UBSAN'
     export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:halt_on_error=1
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-    run_tests "$root/build/sanitized" sanitized --no-suite mutation --no-suite model
+    run_tests "$root/build/sanitized" sanitized --no-suite mutation --no-suite model \
+        --no-suite mixed
     unset ASAN_OPTIONS UBSAN_OPTIONS
 
     say 'Threads under TSAN'

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs into an empty directory, then compiles README's example against that with pkg-config
+# Installs into an empty directory, then compiles README's examples against that with pkg-config
 # alone.
 #
 #   tests/install.sh BUILD_DIR
@@ -15,17 +15,23 @@ pc=$(find "$place" -name dsm.pc)
 for name in dsm-agent dsmctl dsm-bench; do
     find "$place" -name "$name" -type f -perm -u+x | grep -q . || { echo "no $name" >&2; exit 1; }
 done
-for name in dsm.h libdsm.so dsmctl.1 dsm-agent.8 dsm-agent.service; do
+for name in dsm.h dsm_type.h libdsm.so dsmctl.1 dsm-agent.8 dsm-agent.service; do
     find "$place" -name "$name" | grep -q . || { echo "no $name" >&2; exit 1; }
 done
 flags=$(PKG_CONFIG_SYSROOT_DIR=$place PKG_CONFIG_LIBDIR=$(dirname "$pc") \
     pkg-config --cflags --libs dsm)
-# README shows this very program.
-sed -n '/^```c$/,/^```$/p' "$root/README.md" | sed '1d;$d' >"$place/readme.c"
-sed 1d "$root/tests/examples/counter.c" | cmp - "$place/readme.c"
-# The flags are a list.
-# shellcheck disable=SC2086
-cc -std=c11 -Wall -Wextra -Werror "$root/tests/examples/counter.c" $flags -o "$place/counter"
+# README shows these very programs, in this order.
+number=0
+for name in counter stations; do
+    number=$((number + 1))
+    awk -v wanted="$number" '/^```c$/ {shown = ++number == wanted; next}
+        /^```$/ {shown = 0}
+        shown' "$root/README.md" >"$place/readme.c"
+    sed 1d "$root/tests/examples/$name.c" | cmp - "$place/readme.c"
+    # The flags are a list.
+    # shellcheck disable=SC2086
+    cc -std=c11 -Wall -Wextra -Werror "$root/tests/examples/$name.c" $flags -o "$place/$name"
+done
 # Without an agent it says so, and what to do.
 library=$(dirname "$(find "$place" -name libdsm.so)")
 if LD_LIBRARY_PATH=$library DSM_SOCKET=$place/none "$place/counter" 2>"$place/said"; then
@@ -36,4 +42,4 @@ grep -q 'no agent' "$place/said"
 # Only the functions of dsm.h are visible.
 strange=$(nm -D --defined-only "$library/libdsm.so" | awk '$2 == "T" && $3 !~ /^dsm_/ {print $3}')
 [ -z "$strange" ] || { echo "libdsm.so shows $strange" >&2; exit 1; }
-echo "installed, and the example compiles against it"
+echo "installed, and the examples compile against it"

@@ -17,15 +17,13 @@ static int32_t check_name(const struct call *call)
     return call->object == RECORD_REGION || call->object == RECORD_SEM ? 0 : DSM_EINVAL;
 }
 
-static int32_t check_new(const struct node *node, struct call *call)
+static int32_t check_new(struct call *call)
 {
-    uint32_t page_bytes = node->context.config.page_bytes;
-
     if (call->object == RECORD_SEM) {
         return call->value <= INT32_MAX ? 0 : DSM_EINVAL;
     }
     if (call->page_size == 0) {
-        call->page_size = page_bytes > DSM_PAGE_SIZE_MIN ? page_bytes : DSM_PAGE_SIZE_MIN;
+        call->page_size = DSM_PAGE_SIZE_MIN; /* on every node: groups make up the difference */
     }
     if (call->page_size < DSM_PAGE_SIZE_MIN || call->page_size > DSM_PAGE_SIZE_MAX ||
         (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED) {
@@ -222,7 +220,7 @@ void node_on_call(struct node *node, client_id id, uint64_t number, const struct
         error = check_type(&call);
     }
     if (error == 0 && call.kind == CALL_OPEN && (call.oflag & CALL_OFLAG_CREATE) != 0) {
-        error = check_new(node, &call);
+        error = check_new(&call);
     }
     if (error != 0) {
         client_reply_error(&node->context, id, number, error, NODE_NONE);

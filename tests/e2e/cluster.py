@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import time
 
+from kinds import NATIVE, Kind
 from network import Failure, Network, start, wait_for
 
 # Signals belong to the program also where it is built with a sanitizer: faults are what is tested.
@@ -51,7 +52,7 @@ class Tool:
         self.host = host
         self.errors = tempfile.TemporaryFile(mode='w+')
         self.last = ''
-        self.process = start([host.cluster.build + '/tests/e2e-tool'], host.namespace, uid, gid,
+        self.process = start(host.kind.command('tests/e2e-tool'), host.namespace, uid, gid,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
                              env=ENVIRONMENT, bufsize=0)
         self.rest = b''
@@ -156,8 +157,8 @@ class Tool:
 class Host:
     """A host with its directories and its agent."""
 
-    def __init__(self, cluster, name):
-        self.cluster, self.name = cluster, name
+    def __init__(self, cluster, name, kind):
+        self.cluster, self.name, self.kind = cluster, name, kind
         self.namespace, self.address = cluster.network.add()
         self.directory = f'{cluster.directory}/{name}'
         self.run = f'{cluster.directory}/run-{name}'
@@ -180,7 +181,7 @@ class Host:
 
     def start_agent(self, *flags, environment=None, config=None):
         with open(self.log_path, 'a', encoding='utf-8') as log:
-            self.agent = start([self.cluster.build + '/agent/dsm-agent', '--config',
+            self.agent = start([*self.kind.command('agent/dsm-agent'), '--config',
                                 config or self.config, *flags], self.namespace, stdout=log,
                                stderr=log, env={**ENVIRONMENT, **(environment or {})})
 
@@ -231,7 +232,7 @@ class Host:
 
     def ctl(self, *words, session=True, status=0):
         """Run dsmctl against this host's agent; returns what it prints. status None: any."""
-        argv = [self.cluster.build + '/agent/dsmctl', *words]
+        argv = [*self.kind.command('agent/dsmctl'), *words]
         if session:
             argv += ['--socket', self.socket]
         process = start(argv, self.namespace, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -261,10 +262,14 @@ class Host:
 
 
 class Cluster:
-    """Hosts named a, b, c, ... The first one keeps the catalog."""
+    """Hosts named a, b, c, ... The first one keeps the catalog.
 
-    def __init__(self, build, hosts=3, flags=(), flags_of=None, start_all=True, scale=1.0):
+    kinds: what each host is (kinds.py), a name for each; foreign: where the builds for them are."""
+
+    def __init__(self, build, hosts=3, flags=(), flags_of=None, start_all=True, scale=1.0,
+                 kinds=None, foreign=None):
         self.build, self.scale = build, scale
+        self.kinds = [Kind(name, build, foreign) for name in kinds or [NATIVE] * hosts]
         self.directory = tempfile.mkdtemp(prefix='dsm-e2e-')
         os.chmod(self.directory, 0o755)
         self.flags, self.flags_of = list(flags), flags_of or {}
@@ -273,8 +278,8 @@ class Cluster:
         self.count_names = 0
         try:
             self.network = Network()
-            for number in range(hosts):
-                self.add_host(chr(ord('a') + number))
+            for number, kind in enumerate(self.kinds):
+                self.add_host(chr(ord('a') + number), kind)
             if start_all:
                 for host in self.hosts:
                     self.start(host)
@@ -291,8 +296,8 @@ class Cluster:
                 return host
         raise AttributeError(name)
 
-    def add_host(self, name):
-        host = Host(self, name)
+    def add_host(self, name, kind=None):
+        host = Host(self, name, kind or self.kinds[0])
         self.hosts.append(host)
         host.make_files(self.hosts[0])
         return host

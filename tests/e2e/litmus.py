@@ -144,7 +144,8 @@ class Race:
             is_results = slot == self.placement.regions
             length = 2 * self.roles * self.rounds if is_results else self.placement.pages * PAGE
             lengths.append(length)
-            options = '' if is_results else f'{self.placement.page_size} {self.placement.home}'
+            options = ('0 0 u16[]' if is_results
+                       else f'{self.placement.page_size} {self.placement.home} u64[]')
             self.makers[slot].open(name, length, options=options)
         for host, _ in self.programs:
             tool = self.cluster.hosts[host].tool()
@@ -211,7 +212,7 @@ def exclude(cluster, kind, parties, entries, spread=PAGE, programs=None, watch=N
     """Contenders for a critical section; returns the counter, changes of hands and violations."""
     name = cluster.name(kind)
     size = 32 * spread
-    cluster.a.tool().open(name, size, options='4096 0')
+    cluster.a.tool().open(name, size, options='4096 0 u64[]')
     programs = programs or [(host, ''.join(str(who) for who in range(host, parties, 3)))
                             for host in range(min(parties, 3))]
     tools = [open_made(cluster.hosts[host].tool(), name, size) for host, _ in programs]

@@ -2,12 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs the end-to-end tests: real agents on hosts of their own (network namespaces), real programs.
 
-    tests/e2e/run.py [--build DIR] [--only PATTERN] [--scale N] [--list] [--json FILE]
+    tests/e2e/run.py [--build DIR] [--foreign DIR] [--only PATTERN] [--scale N] [--list]
+                     [--json FILE]
 
 One line per test, then `N passed, N failed`. Takes root, for namespaces and for programs of
 several users. Each test is a function `test_situation_outcome` of a module `test_*.py`; its
-parameter says what it needs: `cluster` (three hosts that all such tests share) or `fresh` (makes
-a cluster of its own). Random tests do N times as many rounds; N is also $DSM_E2E_SCALE, and without
+parameter says what it needs: `cluster` (three hosts that all such tests share), `fresh` (makes
+a cluster of its own), `mixed` (five hosts, one of each kind, that all such tests share; without
+--foreign, where their builds are, such tests are skipped) or `fresh_mixed`. Random
+tests do N times as many rounds; N is also $DSM_E2E_SCALE, and without
 either 1, or 1/4 where the build has a sanitizer. For hours of them there is soak.py.
 """
 
@@ -26,34 +29,51 @@ sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import cluster as clusters  # noqa: E402  (beside this file)
+import kinds  # noqa: E402
 import network  # noqa: E402
 
 
 class Runner:
     """Runs tests; holds the cluster that they share."""
 
-    def __init__(self, build, scale=1.0):
-        self.build, self.scale = build, scale
+    def __init__(self, build, scale=1.0, foreign=None):
+        self.build, self.scale, self.foreign = build, scale, foreign
         self.shared = None
+        self.is_mixed = False  # the shared one
         self.made = []
 
-    def get_shared(self):
+    def get_shared(self, is_mixed):
+        if self.shared is not None and self.is_mixed != is_mixed:
+            shared, self.shared = self.shared, None
+            shared.close()
         if self.shared is None:
-            self.shared = clusters.Cluster(self.build, scale=self.scale)
+            self.is_mixed = is_mixed
+            self.shared = clusters.Cluster(self.build, scale=self.scale, foreign=self.foreign,
+                                           kinds=kinds.ALL if is_mixed else None)
         return self.shared
 
     def make_fresh(self, **options):
-        made = clusters.Cluster(self.build, scale=self.scale, **options)
+        made = clusters.Cluster(self.build, scale=self.scale, foreign=self.foreign, **options)
         self.made.append(made)
         return made
+
+    def make_fresh_mixed(self, **options):
+        return self.make_fresh(**{'kinds': kinds.ALL, **options})
+
+    def why_not(self, function):
+        """Why a test cannot run here, or None."""
+        needs = inspect.signature(function).parameters
+        return kinds.missing(self.foreign) if {'mixed', 'fresh_mixed'} & set(needs) else None
 
     def run(self, function):
         """Run one test; returns what went wrong, or None."""
         wrong = None
         try:
             needs = inspect.signature(function).parameters
-            if 'cluster' in needs:
-                function(self.get_shared())
+            if 'cluster' in needs or 'mixed' in needs:
+                function(self.get_shared('mixed' in needs))
+            elif 'fresh_mixed' in needs:
+                function(self.make_fresh_mixed)
             else:
                 function(self.make_fresh)
         except (Exception, KeyboardInterrupt) as error:  # pylint: disable=broad-except
@@ -137,6 +157,11 @@ def stop(number, frame):
 def run_all(runner, tests):
     results = []
     for name, function in tests:
+        reason = runner.why_not(function)
+        if reason:
+            print(f'skip {name}: {reason}', flush=True)
+            results.append({'name': name, 'seconds': 0, 'passed': None, 'message': reason})
+            continue
         begin = time.monotonic()
         wrong = runner.run(function)
         seconds = time.monotonic() - begin
@@ -157,6 +182,7 @@ def main():
     parser = argparse.ArgumentParser(description='end-to-end tests')
     parser.add_argument('--build', default=os.path.join(os.path.dirname(os.path.dirname(HERE)),
                                                         'build'))
+    parser.add_argument('--foreign', help='the directory of deploy/foreign.sh\'s builds')
     parser.add_argument('--only', default='', help='tests whose name holds this, or one of A,B,...')
     parser.add_argument('--scale', type=float, help='how many rounds random tests do')
     parser.add_argument('--list', action='store_true', help='print the names')
@@ -174,12 +200,15 @@ def main():
     build = os.path.abspath(options.build)
     if has_thread_sanitizer(build):
         network.keep_addresses()
-    results = run_all(Runner(build, options.scale or default_scale(build)), tests)
-    failed = sum(not result['passed'] for result in results)
+    foreign = options.foreign and os.path.abspath(options.foreign)
+    results = run_all(Runner(build, options.scale or default_scale(build), foreign), tests)
+    failed = sum(result['passed'] is False for result in results)
+    skipped = sum(result['passed'] is None for result in results)
     if options.json:
         with open(options.json, 'w', encoding='utf-8') as file:
             json.dump({'suite': 'e2e', 'tests': results}, file, indent=1)
-    print(f'{len(results) - failed} passed, {failed} failed')
+    print(f'{len(results) - failed - skipped} passed, {failed} failed'
+          + (f', {skipped} skipped' if skipped else ''))
     return 1 if failed or not results else 0
 
 

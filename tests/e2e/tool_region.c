@@ -34,12 +34,18 @@ static int on_umask(struct tool *tool, const struct words *words)
     return 0;
 }
 
-/* open SLOT NAME FLAGS MODE [PAGE_SIZE [HOME]] */
+/* open SLOT NAME FLAGS MODE [PAGE_SIZE [HOME [TYPE]]]: a type's spaces are written as commas */
 static int on_open(struct tool *tool, const struct words *words)
 {
+    char type[DSM_TYPE_MAX + 2];
     struct dsm_shm_options options = {.page_size = (uint32_t)word_number(words, 5),
-                                      .home = (uint32_t)word_number(words, 6)};
+                                      .home = (uint32_t)word_number(words, 6),
+                                      .type = words->count > 7 ? type : NULL};
 
+    snprintf(type, sizeof(type), "%s", word_text(words, 7));
+    for (char *comma = strchr(type, ','); comma != NULL; comma = strchr(comma, ',')) {
+        *comma = ' ';
+    }
     return dsm_shm_open(tool->dsm, word_text(words, 2), word_flags(words, 3),
                         (mode_t)word_number(words, 4), words->count > 5 ? &options : NULL,
                         &tool->regions[word_slot(words, 1)]);
@@ -113,10 +119,10 @@ static int on_stats(struct tool *tool, const struct words *words)
     if (error) {
         return error;
     }
-#define ANSWER_COUNTER(name)                                  \
-    if (!strcmp(word_text(words, 1), #name)) {                \
-        answer(tool, "%llu", (unsigned long long)stats.name); \
-        return 0;                                             \
+#define ANSWER_COUNTER(name)                                                                       \
+    if (!strcmp(word_text(words, 1), #name)) {                                                     \
+        answer(tool, "%llu", (unsigned long long)stats.name);                                      \
+        return 0;                                                                                  \
     }
     DSM_COUNTERS(ANSWER_COUNTER)
 #undef ANSWER_COUNTER

@@ -22,20 +22,23 @@ static void check(struct dsm *dsm, int error)
 
 int main(void)
 {
+    /* The type makes it the same number on machines of either byte order. */
+    const struct dsm_shm_options options = {.type = "u64"};
     struct dsm *dsm = NULL;
     struct dsm_region *region;
     void *memory;
 
     check(dsm, dsm_connect(NULL, &dsm));
-    check(dsm, dsm_shm_open(dsm, "/counter", O_RDWR | O_CREAT, 0666, NULL, &region));
+    check(dsm, dsm_shm_open(dsm, "/counter", O_RDWR | O_CREAT, 0666, &options, &region));
     check(dsm, dsm_shm_truncate(region, 4096));
     check(dsm, dsm_shm_map(region, NULL, 0, 4096, DSM_READ | DSM_WRITE, &memory));
 
-    _Atomic unsigned long *counter = memory; /* plain C11 atomics, between machines */
+    _Atomic uint64_t *counter = memory; /* plain C11 atomics, between machines */
     for (int i = 0; i < 100000; i++) {
         atomic_fetch_add(counter, 1);
     }
-    printf("%s: the counter is at %lu\n", dsm_node_name(dsm), atomic_load(counter));
+    printf("%s: the counter is at %llu\n", dsm_node_name(dsm),
+           (unsigned long long)atomic_load(counter));
     dsm_disconnect(dsm);
     return 0;
 }

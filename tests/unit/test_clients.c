@@ -122,6 +122,7 @@ static void test_call_carries_the_groups(void **state)
     struct place *place;
     gid_t groups[CREDENTIAL_GROUPS_MAX + 8], before[1024];
     int count_before = getgroups(1024, before), fd;
+    socklen_t len = 0;
 
     (void)state;
     for (uint32_t at = 0; at < CREDENTIAL_GROUPS_MAX + 8; at++) {
@@ -134,6 +135,12 @@ static void test_call_carries_the_groups(void **state)
     place = place_new();
     fd = connect_greeted(place);
     assert_int_equal(setgroups((size_t)count_before, before), 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) != 0 && len == 0) {
+        print_message("SKIP: this kernel, or emulator, does not tell the groups of a peer\n");
+        close(fd);
+        place_free(place);
+        skip();
+    }
     memset(&place->request, 0, sizeof(place->request));
     place->request.kind = SESSION_STATS;
     send_request(place, fd, -1);

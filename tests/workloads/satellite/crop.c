@@ -194,9 +194,10 @@ static int open_photo(struct crop *crop)
 static int open_results(struct crop *crop)
 {
     char name[DSM_NAME_MAX + 1];
+    const struct dsm_shm_options options = {.type = RESULTS_TYPE};
     void *mapped = NULL;
     int error = dsm_shm_open(crop->dsm, name_with(crop, RASTER_RESULTS_SUFFIX, name), O_RDWR, 0,
-                             NULL, &crop->results_region);
+                             &options, &crop->results_region);
     if (error == 0) {
         error = dsm_shm_map(crop->results_region, NULL, 0, sizeof(struct results),
                             DSM_READ | DSM_WRITE, &mapped);
@@ -217,8 +218,7 @@ static int make_map(struct crop *crop)
 {
     char name[DSM_NAME_MAX + 1];
     const struct raster *photo = crop->photo;
-    struct raster head = {.magic = RASTER_MAGIC,
-                          .version = RASTER_VERSION,
+    struct raster head = {.version = RASTER_VERSION,
                           .type = RASTER_F32,
                           .width = photo->width,
                           .height = photo->height,
@@ -230,10 +230,11 @@ static int make_map(struct crop *crop)
     memcpy(head.geotransform, photo->geotransform, sizeof head.geotransform);
     snprintf(head.title, sizeof head.title, "NDVI");
 
+    const struct dsm_shm_options options = {.type = raster_type_text(head.type)};
     struct dsm_region *region;
     void *mapped = NULL;
     int error = dsm_shm_open(crop->dsm, name_with(crop, RASTER_NDVI_SUFFIX, name),
-                             O_CREAT | O_TRUNC | O_RDWR, 0644, NULL, &region);
+                             O_CREAT | O_TRUNC | O_RDWR, 0644, &options, &region);
     if (error != 0) {
         return fail(crop, "make", RASTER_NDVI_SUFFIX, error);
     }
@@ -373,6 +374,7 @@ static int measure_crops(struct crop *crop)
         reduce_grid(ndvi, row, photo, sums, counts);
     }
     free(ndvi);
+    raster_publish(crop->map);
     if (found->count == 0) {
         fprintf(stderr, "crop: no pixel of %s has an NDVI\n", crop->options.name);
         return EXIT_FAILURE;
@@ -393,7 +395,7 @@ static int publish(struct crop *crop)
     } else if (error != 0) {
         return fail(crop, "lock the results", RASTER_RESULTS_SUFFIX, error);
     }
-    snprintf(crop->found.node, sizeof crop->found.node, "%s", dsm_node_name(crop->dsm));
+    machine_describe(crop->dsm, &crop->found.machine);
     crop->found.is_done = 1;
     crop->results->crop = crop->found;
     crop->results->count_programs++;

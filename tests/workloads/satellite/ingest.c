@@ -280,7 +280,7 @@ static int write_photo(struct ingest *ingest, struct raster *photo)
     free(rows);
     if (status == EXIT_SUCCESS) {
         *photo = ingest->head;
-        photo->magic = RASTER_MAGIC;
+        raster_publish(photo);
     }
     return status;
 }
@@ -306,10 +306,13 @@ static int post_waiters(struct ingest *ingest)
 
 static int publish(struct ingest *ingest)
 {
+    const struct dsm_shm_options of_results = {.type = RESULTS_TYPE};
+    struct dsm_shm_options of_photo = ingest->options.region;
     void *results_mapped = NULL, *photo_mapped = NULL;
-    if (make_region(ingest, RASTER_RESULTS_SUFFIX, sizeof(struct results), NULL, &results_mapped) !=
-            EXIT_SUCCESS ||
-        make_region(ingest, "", ingest->head.total_bytes, &ingest->options.region, &photo_mapped) !=
+    of_photo.type = raster_type_text(ingest->head.type);
+    if (make_region(ingest, RASTER_RESULTS_SUFFIX, sizeof(struct results), &of_results,
+                    &results_mapped) != EXIT_SUCCESS ||
+        make_region(ingest, "", ingest->head.total_bytes, &of_photo, &photo_mapped) !=
             EXIT_SUCCESS) {
         return EXIT_FAILURE;
     }

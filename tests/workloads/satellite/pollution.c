@@ -200,9 +200,10 @@ static int open_photo(struct pollution *pollution)
 static int open_results(struct pollution *pollution)
 {
     char name[DSM_NAME_MAX + 1];
+    const struct dsm_shm_options options = {.type = RESULTS_TYPE};
     struct results head;
     int error = dsm_shm_open(pollution->dsm, name_with(pollution, RASTER_RESULTS_SUFFIX, name),
-                             O_RDWR, 0, NULL, &pollution->results_region);
+                             O_RDWR, 0, &options, &pollution->results_region);
     if (error == 0) {
         error = dsm_vm_read(pollution->results_region, 0, &head, sizeof head);
     }
@@ -221,8 +222,7 @@ static int make_map(struct pollution *pollution)
 {
     char name[DSM_NAME_MAX + 1];
     const struct raster *photo = pollution->photo;
-    struct raster head = {.magic = RASTER_MAGIC,
-                          .version = RASTER_VERSION,
+    struct raster head = {.version = RASTER_VERSION,
                           .type = RASTER_F32,
                           .width = photo->width,
                           .height = photo->height,
@@ -234,10 +234,11 @@ static int make_map(struct pollution *pollution)
     memcpy(head.geotransform, photo->geotransform, sizeof head.geotransform);
     snprintf(head.title, sizeof head.title, "turbidity NDTI on water");
 
+    const struct dsm_shm_options options = {.type = raster_type_text(head.type)};
     struct dsm_region *region;
     void *mapped = NULL;
     int error = dsm_shm_open(pollution->dsm, name_with(pollution, RASTER_TURBIDITY_SUFFIX, name),
-                             O_CREAT | O_TRUNC | O_RDWR, 0644, NULL, &region);
+                             O_CREAT | O_TRUNC | O_RDWR, 0644, &options, &region);
     if (error != 0) {
         return fail(pollution, "make", RASTER_TURBIDITY_SUFFIX, error);
     }
@@ -358,6 +359,7 @@ static int measure_scene(struct pollution *pollution)
     for (uint32_t row = 0; row < photo->height; row++) {
         measure_row(pollution, row, &turbidity_sum, &haze_sum);
     }
+    raster_publish(pollution->map);
     find_dark_object(pollution, lines);
     free(lines);
     double pixels = (double)photo->width * photo->height;
@@ -376,7 +378,7 @@ static int measure_scene(struct pollution *pollution)
 static int write_results(struct pollution *pollution)
 {
     struct pollution_results *found = &pollution->found;
-    snprintf(found->node, sizeof found->node, "%s", dsm_node_name(pollution->dsm));
+    machine_describe(pollution->dsm, &found->machine);
     found->is_done = 1;
     int error = dsm_vm_write(pollution->results_region, offsetof(struct results, pollution), found,
                              sizeof *found);

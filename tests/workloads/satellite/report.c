@@ -163,8 +163,9 @@ static int collect(struct report *report, struct results *results)
 {
     char name[DSM_NAME_MAX + 1];
     snprintf(name, sizeof name, "%s%s", report->options.name, RASTER_RESULTS_SUFFIX);
+    const struct dsm_shm_options options = {.type = RESULTS_TYPE};
     struct dsm_region *region;
-    int error = dsm_shm_open(report->dsm, name, O_RDWR, 0, NULL, &region);
+    int error = dsm_shm_open(report->dsm, name, O_RDWR, 0, &options, &region);
     if (error != 0) {
         return fail(report, "open", RASTER_RESULTS_SUFFIX, error);
     }
@@ -187,9 +188,9 @@ static int collect(struct report *report, struct results *results)
                 (unsigned long long)results->count_programs, COUNT_PROGRAMS);
         status = EXIT_FAILURE;
     }
-    results->weather.node[sizeof results->weather.node - 1] = '\0';
-    results->crop.node[sizeof results->crop.node - 1] = '\0';
-    results->pollution.node[sizeof results->pollution.node - 1] = '\0';
+    machine_terminate(&results->weather.machine);
+    machine_terminate(&results->crop.machine);
+    machine_terminate(&results->pollution.machine);
 close_region:
     dsm_shm_close(region);
     return status;

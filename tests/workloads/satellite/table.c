@@ -154,6 +154,26 @@ static void start_program(struct table *table, const json_t *root, const char *p
     table->node = node;
 }
 
+/** What kind of machine each program ran on: they may have been unlike in all of this. */
+static void print_machines(const struct results *results)
+{
+    const struct {
+        const char *program;
+        const struct machine *machine;
+    } lines[] = {
+        {"weather", &results->weather.machine},
+        {"crop", &results->crop.machine},
+        {"pollution", &results->pollution.machine},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        const struct machine *machine = lines[i].machine;
+        printf("%-9s  %-6s  ran on %s: %s-endian, words of %u bits, pages of %u KiB\n",
+               lines[i].program, machine->node, machine->architecture,
+               machine->is_big_endian != 0 ? "big" : "little", machine->word_bits,
+               machine->page_bytes / 1024);
+    }
+}
+
 int table_print(const struct results *results, const char *path, bool is_verbose,
                 uint32_t *compared, uint32_t *differing)
 {
@@ -173,7 +193,7 @@ int table_print(const struct results *results, const char *path, bool is_verbose
     const struct pollution_results *pollution = &results->pollution;
 #define COMPARE_COUNT(name, what) compare_count(&table, #name, what, from->name);
 #define COMPARE_REAL(name, what) compare_real(&table, #name, what, from->name);
-    start_program(&table, root, "weather", weather->node);
+    start_program(&table, root, "weather", weather->machine.node);
     {
         const struct weather_results *from = weather;
         RESULTS_WEATHER(COMPARE_COUNT, COMPARE_REAL)
@@ -181,20 +201,22 @@ int table_print(const struct results *results, const char *path, bool is_verbose
             RESULTS_THERMAL(COMPARE_COUNT, COMPARE_REAL)
         }
     }
-    start_program(&table, root, "crop", crop->node);
+    start_program(&table, root, "crop", crop->machine.node);
     {
         const struct crop_results *from = crop;
         RESULTS_CROP(COMPARE_COUNT, COMPARE_REAL)
         compare_histogram(&table, crop);
         compare_grid(&table, crop);
     }
-    start_program(&table, root, "pollution", pollution->node);
+    start_program(&table, root, "pollution", pollution->machine.node);
     {
         const struct pollution_results *from = pollution;
         RESULTS_POLLUTION(COMPARE_COUNT, COMPARE_REAL)
     }
 #undef COMPARE_COUNT
 #undef COMPARE_REAL
+    print_rule();
+    print_machines(results);
     print_rule();
     const char *tool = json_string_value(json_object_get(root, "tool"));
     printf("reference by %s; counts must be equal, real numbers to %g relative\n",

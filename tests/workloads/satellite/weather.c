@@ -200,9 +200,10 @@ static int open_photo(struct weather *weather)
 static int open_results(struct weather *weather)
 {
     char name[DSM_NAME_MAX + 1];
+    const struct dsm_shm_options options = {.type = RESULTS_TYPE};
     void *mapped = NULL;
     int error = dsm_shm_open(weather->dsm, name_with(weather, RASTER_RESULTS_SUFFIX, name), O_RDWR,
-                             0, NULL, &weather->results_region);
+                             0, &options, &weather->results_region);
     if (error == 0) {
         error = dsm_shm_map(weather->results_region, NULL, 0, sizeof(struct results),
                             DSM_READ | DSM_WRITE, &mapped);
@@ -223,8 +224,7 @@ static int make_map(struct weather *weather)
 {
     char name[DSM_NAME_MAX + 1];
     const struct raster *photo = weather->photo;
-    struct raster head = {.magic = RASTER_MAGIC,
-                          .version = RASTER_VERSION,
+    struct raster head = {.version = RASTER_VERSION,
                           .type = RASTER_U8,
                           .width = photo->width,
                           .height = photo->height,
@@ -236,10 +236,11 @@ static int make_map(struct weather *weather)
     memcpy(head.geotransform, photo->geotransform, sizeof head.geotransform);
     snprintf(head.title, sizeof head.title, "cloud mask");
 
+    const struct dsm_shm_options options = {.type = raster_type_text(head.type)};
     struct dsm_region *region;
     void *mapped = NULL;
     int error = dsm_shm_open(weather->dsm, name_with(weather, RASTER_CLOUD_SUFFIX, name),
-                             O_CREAT | O_TRUNC | O_RDWR, 0644, NULL, &region);
+                             O_CREAT | O_TRUNC | O_RDWR, 0644, &options, &region);
     if (error != 0) {
         return fail(weather, "make", RASTER_CLOUD_SUFFIX, error);
     }
@@ -336,6 +337,7 @@ static int find_clouds(struct weather *weather)
         }
     }
     free(lines);
+    raster_publish(weather->cloud);
     double pixels = (double)photo->width * photo->height;
     found->brightness_mean = sum / pixels;
     found->cloud_percent = 100.0 * (double)found->cloud / pixels;
@@ -379,7 +381,7 @@ static int publish(struct weather *weather)
     } else if (error != 0) {
         return fail(weather, "lock the results", RASTER_RESULTS_SUFFIX, error);
     }
-    snprintf(weather->found.node, sizeof weather->found.node, "%s", dsm_node_name(weather->dsm));
+    machine_describe(weather->dsm, &weather->found.machine);
     weather->found.is_done = 1;
     weather->results->weather = weather->found;
     weather->results->count_programs++;
