@@ -176,15 +176,15 @@ int fake_start(const struct fake_options *options, struct fake_agent **fake)
     for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
         new->maps[i].uffd = -1;
     }
-    new->store = calloc(1, room_of(new->size_bytes));
-    new->is_stored = calloc(room_of(new->size_bytes) / fake_unit(), sizeof(bool));
+    new->store_bytes = room_of(new->size_bytes);
+    new->store = calloc(1, new->store_bytes);
+    new->is_stored = calloc(new->store_bytes / fake_unit(), sizeof(bool));
     new->device = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
     new->memfd = memfd_create("fake", MFD_CLOEXEC);
     new->wake = eventfd(0, EFD_CLOEXEC);
     if (new->store == NULL || new->is_stored == NULL || new->memfd < 0 || new->wake < 0 ||
-        ftruncate(new->memfd, (off_t)room_of(new->size_bytes)) != 0 ||
-        listen_start(new) != 0 || pthread_mutex_init(&new->lock, NULL) != 0 ||
-        pthread_cond_init(&new->changed, NULL) != 0 ||
+        ftruncate(new->memfd, (off_t) new->store_bytes) != 0 || listen_start(new) != 0 ||
+        pthread_mutex_init(&new->lock, NULL) != 0 || pthread_cond_init(&new->changed, NULL) != 0 ||
         pthread_create(&new->thread, NULL, serve, new) != 0) {
         free(new);
         return -1;

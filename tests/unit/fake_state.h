@@ -53,7 +53,8 @@ struct fake_agent {
     bool hold_locks;
     uint64_t take_page, take_count; /* of COMMAND_TAKE */
     bool take_all;
-    uint8_t *store; /* what was taken out of the memfd, as long as the region was at first */
+    uint64_t store_bytes; /* of the region at first: only pages of these are taken */
+    uint8_t *store;       /* what was taken out of the memfd */
     bool *is_stored;
 };
 
