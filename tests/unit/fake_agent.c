@@ -108,6 +108,10 @@ static void *serve(void *argument)
     struct fake_agent *fake = argument;
     bool go_on = true;
 
+    (void)pthread_mutex_lock(&fake->lock);
+    fake->is_up = true;
+    (void)pthread_cond_broadcast(&fake->changed);
+    (void)pthread_mutex_unlock(&fake->lock);
     while (go_on) {
         struct pollfd fds[POLL_COUNT];
 
@@ -189,8 +193,23 @@ int fake_start(const struct fake_options *options, struct fake_agent **fake)
         free(new);
         return -1;
     }
+    (void)pthread_mutex_lock(&new->lock);
+    while (!new->is_up) {
+        (void)pthread_cond_wait(&new->changed, &new->lock);
+    }
+    (void)pthread_mutex_unlock(&new->lock);
     *fake = new;
     return 0;
+}
+
+pid_t fake_fork(struct fake_agent *fake)
+{
+    pid_t child;
+
+    (void)pthread_mutex_lock(&fake->lock);
+    child = fork();
+    (void)pthread_mutex_unlock(&fake->lock);
+    return child;
 }
 
 const char *fake_path(const struct fake_agent *fake)

@@ -50,6 +50,7 @@ struct fake_agent {
     pthread_cond_t changed;
     struct fake_seen seen;
     enum command command;
+    bool is_up; /* the thread has begun */
     bool hold_locks;
     uint64_t take_page, take_count; /* of COMMAND_TAKE */
     bool take_all;
