@@ -64,9 +64,9 @@ run_coverage() {
     local tests=(types pool directory window message record node admission sync sync_death
         catalog_view handles page page_ahead page_evict owner home home_death calls stories
         stories_trouble stories_groups stories_deferred group page_defer hostile regressions
-        regressions_core sim oracle sim_cluster history catalog_news nodeset_64 nodeset_100
-        nodeset_4096 buffer codec codec_input frame tls link peers failure_net failure_tls fuzz_core
-        fuzz_frames fuzz_messages)
+        regressions_core sim oracle sim_cluster history catalog_news catalog_type type convert
+        nodeset_64 nodeset_100 nodeset_4096 buffer codec codec_input frame tls link peers
+        failure_net failure_tls fuzz_core fuzz_frames fuzz_messages fuzz_type)
     find "$1" -name '*.gcda' -delete
     ninja -C "$1" tests/dsm-sim
     run_alone coverage-sim "$1/tests/dsm-sim" --seeds 400

@@ -73,6 +73,23 @@ def test_remote_adds_of_all_kinds_are_not_lost(mixed):
         same(tool.do('load 0 64 u64'), str(5 * FETCH_EACH), f'counter on {tool.host.kind.name}')
 
 
+def test_adds_to_untyped_words_are_little_endian_on_each_kind(mixed):
+    """Whoever adds, wherever the home is: in a region without a type the low byte comes first."""
+    for home in range(5):
+        name = mixed.name('untyped')
+        tools = mixed.tools()
+        for tool in [tools[home]] + tools[:home] + tools[home + 1:]:
+            tool.do(f'open 0 {name} wc 0600 {PAGE}')
+            if tool is tools[home]:
+                tool.do(f'truncate 0 {PAGE}')
+            tool.do(f'map 0 0 0 {PAGE} r')
+            tool.do('fetchadd 0 64 258')
+        for tool in tools:
+            same([tool.do(f'load 0 {64 + byte} u8') for byte in range(8)],
+                 ['10', '5'] + ['0'] * 6,
+                 f'5 * 258 on {tool.host.kind.name}, home {kinds.ALL[home]}')
+
+
 def test_every_element_type_is_the_same_value_on_each_kind(mixed):
     """Each kind writes records of every type and a nested struct; each other kind reads them."""
     tools = typed(mixed, 0, 16 * PAGE, RECORD)
