@@ -19,6 +19,11 @@ a unit test of its own:
   - RELEASE not sent to the old owner (who keeps bytes asks after a while: P6);
   - a page that leaves stays writable until TAKE (which protects it before the bytes leave: P3);
   - requests that are not hurried after a death (their timers do it a little later).
+  - a mapping that goes and whose threads wait on (nobody looks at what they are given);
+  - pages that are let go while others of their group come (they are asked for again);
+  - a message that is put off a second time (100 ms later it is not);
+  - the oldest or the newest version of an upgrade's copies, and a run over copies that are current
+    and others that are not (a request is for copies of one version: P4).
 Not in the list either, because thousands of seeds do not reach them; test_regressions_core.c does:
   - who is asked denies, and goes on showing what came (on_ask of page_answer.c);
   - a range is sent as far as it is here (pages_on_forward of page_serve.c; 3 of 150,000 seeds).
@@ -32,6 +37,7 @@ PAGE, ANSWER, SERVE, EVICT = (f'dsm/core/page{part}.c'
 SYNC, SYNC_DEATH, CALL, CATALOG = ('dsm/core/sync.c', 'dsm/core/sync_death.c', 'dsm/core/call.c',
                                    'dsm/core/catalog.c')
 NODE, MESSAGE, RECORD = ('dsm/core/node.c', 'dsm/core/node_message.c', 'dsm/core/node_record.c')
+GROUP, DEFER, CONVERT = (f'dsm/core/{noun}.c' for noun in ('group', 'page_defer', 'convert'))
 WINDOW, CONTEXT, REMOTE = 'dsm/core/window.c', 'dsm/core/context.c', 'dsm/core/remote.c'
 
 
@@ -315,4 +321,52 @@ MUTATIONS = [
              '        stall(view, ticket);\n',
              '    } else if (false) {\n'
              '        stall(view, ticket);\n'),
+
+    # --- groups of pages, byte orders ---
+    Mutation('drop_what_is_shown', 'G2', 'a page goes and its group stays shown', GROUP,
+             '    for (uint64_t at = page - page % size; at < page + count; at += size) {\n'
+             '        scatter(pages, region, pages_group(pages, region, at));\n    }\n',
+             '', ('O13', 'O16')),
+    Mutation('protect_part_of_a_group', 'G2', 'one page of a group is protected alone', GROUP,
+             '        context_act_range(pages->context, ACTION_PROTECT, region->record.id, '
+             'run.page,\n                          (uint32_t)run.count);',
+             '        context_act_range(pages->context, ACTION_PROTECT, region->record.id, page,\n'
+             '                          count);', ('O13', 'O16')),
+    Mutation('gather_what_is_not_whole', 'G1', 'the first page of a group speaks for all', GROUP,
+             '    if (first_lacking(pages, region, group.page, end, waiter->write) < end) {\n'
+             '        return false;',
+             '    if (first_lacking(pages, region, group.page, group.page + 1, waiter->write) ==\n'
+             '        group.page) {\n'
+             '        return false;', ('O13', 'O16', 'trap')),
+    Mutation('write_what_is_read', 'G1', 'who reads a group that is shown may write to it', GROUP,
+             'context_act_range(pages->context, waiter->write ? ACTION_ALLOW : ACTION_WAKE,\n'
+             '                          region->record.id, group.page',
+             'context_act_range(pages->context, ACTION_ALLOW,\n'
+             '                          region->record.id, group.page', ('O1', 'O13', 'O16')),
+    Mutation('poison_part_of_a_group', 'G4', 'a lost page is told of alone', PAGE,
+             '    struct page_span run = pages_around(pages, region, page, count);\n'
+             '    struct action *action = context_act_range(pages->context, ACTION_POISON',
+             '    struct page_span run = {page, count};\n'
+             '    struct action *action = context_act_range(pages->context, ACTION_POISON',
+             ('O13',)),
+    Mutation('growth_shows_part_of_a_group', 'G2', 'the last group stays shown when it grows',
+             GROUP,
+             '    if (count > 0 && count % pages_group_size(pages, region) != 0) {',
+             '    if (false) {', ('O13', 'O16')),
+    Mutation('never_put_off', 'G5', 'pages of a group go as fast as they come', DEFER,
+             '    if (pages->is_due || list_is_empty(&pages->assemblies) || '
+             '!must_wait(pages, message)) {',
+             '    if (pages != NULL) {', ('O11',)),
+    Mutation('put_off_for_ever', 'G5', 'what was put off never comes', DEFER,
+             '        if (deferred->due_ms <= now_ms) {', '        if (false) {', ('O11',)),
+    Mutation('nobody_is_big_endian', 'O17', 'no DATA tells the order of its bytes', CONTEXT,
+             'action->message.flags |= FLAG_BIG_ENDIAN;', '(void)0;', ('O17',)),
+    Mutation('order_of_all_messages_but_data', 'O17', 'a little-endian node tells that it is big',
+             CONTEXT, 'if (context->config.big_endian', 'if (!context->config.big_endian',
+             ('O17',)),
+    Mutation('no_turn', 'G5', 'what was put off comes as soon as the group is whole', DEFER,
+             'deferred->due_ms = now_ms + HOLD_MS;', 'deferred->due_ms = now_ms;'),
+    Mutation('pattern_begins_anew', 'O17', 'each run of bytes is taken to begin with an element',
+             CONVERT, '    uint64_t at = phase_words % op->count_words;',
+             '    uint64_t at = phase_words - phase_words;', ('O17',)),
 ]

@@ -173,10 +173,9 @@ static bool take_atomic(struct cluster *cluster, uint32_t number, struct event *
 }
 
 void cluster_step(struct cluster *cluster, uint32_t number, const struct event *event,
-                  const uint64_t *payload, const uint64_t *stamps)
+                  const struct sim_bytes *payload)
 {
     struct sim_node *node = &cluster->nodes[number];
-    struct sim_bytes bytes = {payload, stamps};
     struct event more;
 
     if (node->is_dead) {
@@ -186,7 +185,7 @@ void cluster_step(struct cluster *cluster, uint32_t number, const struct event *
         cluster_broken(cluster, "a step within a step");
     }
     cluster->is_stepping = true;
-    step_once(cluster, number, event, &bytes);
+    step_once(cluster, number, event, payload);
     for (;;) {
         if (cluster->atomics_are_late || !take_atomic(cluster, number, &more)) {
             if (node_deadline(node->node) != 0) {
@@ -207,7 +206,7 @@ bool cluster_finish_atomic(struct cluster *cluster, uint32_t number)
     if (cluster->nodes[number].is_dead || !take_atomic(cluster, number, &event)) {
         return false;
     }
-    cluster_step(cluster, number, &event, NULL, NULL);
+    cluster_step(cluster, number, &event, NULL);
     return true;
 }
 
@@ -215,7 +214,7 @@ void cluster_wake(struct cluster *cluster, uint32_t node)
 {
     struct event event = {.kind = EVENT_TIME, .now_ms = cluster->now_ms};
 
-    cluster_step(cluster, node, &event, NULL, NULL);
+    cluster_step(cluster, node, &event, NULL);
 }
 
 void cluster_tick(struct cluster *cluster, uint64_t ms)
@@ -257,7 +256,8 @@ void cluster_make_node(struct cluster *cluster, uint32_t number)
     struct node_config own = cluster->config;
 
     own.self = number;
-    own.page_bytes = cluster->page_bytes[number];
+    own.page_bytes = cluster->machines[number].page_bytes;
+    own.big_endian = cluster->machines[number].big_endian;
     if (nodeset_has(cluster->ample, number)) {
         own.budget_bytes = 0;
     }
@@ -321,8 +321,9 @@ static void make_network(struct cluster *cluster, uint32_t count)
 
 /* No node knows of any. */
 static struct cluster *make_cluster(uint32_t count_nodes, const struct node_config *config,
-                                    nodeset ample, const uint32_t *page_bytes)
+                                    nodeset ample, const struct sim_machine *machines)
 {
+    struct sim_machine like = {config->page_bytes, config->big_endian};
     struct cluster *cluster = calloc(1, sizeof(*cluster));
 
     cluster->count_nodes = count_nodes;
@@ -330,12 +331,12 @@ static struct cluster *make_cluster(uint32_t count_nodes, const struct node_conf
     cluster->config = *config;
     cluster->ample = ample;
     cluster->nodes = calloc(count_nodes, sizeof(struct sim_node));
-    cluster->page_bytes = calloc(count_nodes, sizeof(uint32_t));
+    cluster->machines = calloc(count_nodes, sizeof(struct sim_machine));
     cluster->actions = malloc(sizeof(struct actions));
     cluster->events = calloc(CLUSTER_EVENTS, sizeof(struct sim_event));
     make_network(cluster, count_nodes);
     for (uint32_t i = 0; i < count_nodes; i++) {
-        cluster->page_bytes[i] = page_bytes != NULL ? page_bytes[i] : config->page_bytes;
+        cluster->machines[i] = machines != NULL ? machines[i] : like;
         cluster_reserve_record(cluster);
         cluster->count_records++;
         cluster_make_node(cluster, i);
@@ -378,7 +379,18 @@ struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config
 struct cluster *cluster_new_mixed(uint32_t count_nodes, const struct node_config *config,
                                   const uint32_t *page_bytes)
 {
-    return tell_all(make_cluster(count_nodes, config, nodeset_of(0), page_bytes), count_nodes);
+    struct sim_machine machines[NODES_MAX] = {{0}};
+
+    for (uint32_t i = 0; i < count_nodes; i++) {
+        machines[i] = (struct sim_machine){page_bytes[i], config->big_endian};
+    }
+    return cluster_new_unlike(count_nodes, config, nodeset_of(0), machines);
+}
+
+struct cluster *cluster_new_unlike(uint32_t count_nodes, const struct node_config *config,
+                                   nodeset ample, const struct sim_machine *machines)
+{
+    return tell_all(make_cluster(count_nodes, config, ample, machines), count_nodes);
 }
 
 void cluster_free(struct cluster *cluster)
@@ -392,6 +404,7 @@ void cluster_free(struct cluster *cluster)
     }
     for (uint32_t i = 0; i < CLUSTER_REGIONS; i++) {
         free(cluster->areas[i].pages);
+        free(cluster->areas[i].layout);
     }
     cluster_drop_proposals(cluster, NODE_NONE);
     oracle_free(cluster);
@@ -405,7 +418,7 @@ void cluster_free(struct cluster *cluster)
     free(cluster->last_news);
     free(cluster->records);
     free(cluster->nodes);
-    free(cluster->page_bytes);
+    free(cluster->machines);
     free(cluster->actions);
     free(cluster->events);
     free(cluster->log);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * A cluster of cores in one process, under virtual time: messages wait in one queue for each way
- * from a node to a node until the test delivers them; frames are one number a page; a keeper of a
+ * from a node to a node until the test delivers them; frames are one number a page and a few of its
+ * bytes; machines may be unlike in hardware page and byte order; a keeper of a
  * few lines answers proposals. Everything is sized by what a run uses: nodes, regions, pages and
  * mappings; 4096 nodes fit. What must be true after every step is told in oracle.h; a violation is
  * told with the last events, and aborts.
@@ -16,11 +17,26 @@
 #define CLUSTER_NODES NODES_MAX
 #define CLUSTER_PAGES 1024
 #define CLUSTER_REGIONS 16
+/** Of the pages of regions that cluster_open() makes. */
+#define CLUSTER_PAGE_BYTES 4096u
 
 /** Events that are remembered. */
 #define CLUSTER_EVENTS 512u
 /** Replies that a node remembers. */
 #define CLUSTER_REPLIES 256u
+
+/** Bytes of a page that are really kept. */
+#define CLUSTER_WINDOW_BYTES 16u
+
+/**
+ * The bytes of a page: a number that stands for all of them, which write left them (struct
+ * sim_page), and a few of them as they lie in memory, in the order of the node that has them.
+ */
+struct sim_bytes {
+    uint64_t value;
+    uint64_t stamp;
+    uint8_t window[CLUSTER_WINDOW_BYTES];
+};
 
 /** A message on its way. */
 struct envelope {
@@ -28,14 +44,12 @@ struct envelope {
     struct envelope *last; /* of its queue; kept up in the first of a queue only */
     struct message message;
     uint32_t payload_pages;
-    uint64_t *payload; /* one number a page; borrowed from the envelope's own memory */
-    uint64_t *stamps;  /* which write each of them is, see struct sim_page */
-    uint64_t due_us;   /* when on_send() wants it delivered */
+    struct sim_bytes *payload; /* borrowed from the envelope's own memory */
+    uint64_t due_us;           /* when on_send() wants it delivered */
 };
 
 struct sim_frame {
-    uint64_t value;
-    uint64_t stamp;   /* of the write that left this value */
+    struct sim_bytes bytes;
     uint64_t version; /* that the core had of this page when it was last looked at (O4) */
     uint32_t writers; /* mappings that may write to it */
     bool present;
@@ -61,7 +75,7 @@ struct sim_kept {
     uint32_t region;
     uint64_t page;
     uint32_t count;
-    uint64_t *values, *stamps; /* count of each, borrowed from the same memory */
+    struct sim_bytes bytes[];
 };
 
 struct sim_reply {
@@ -112,10 +126,20 @@ struct sim_page {
     uint64_t written, version; /* the highest that its home knew (O4) */
 };
 
+struct sim_layout;
+
 struct sim_region {
     struct sim_page *pages; /* see cluster_page() */
     uint64_t count_pages;
-    uint32_t record; /* index of the keeper's record + 1, 0: unknown */
+    uint32_t page_bytes;       /* of its pages, 0: see cluster_page_bytes() */
+    struct sim_layout *layout; /* of a typed region (cluster_bytes.c); NULL: untyped, or unused */
+    bool has_layout;           /* it was looked for */
+};
+
+/** What kind of machine a node is. */
+struct sim_machine {
+    uint32_t page_bytes; /* of a hardware page; 0: no larger than any region's */
+    bool big_endian;
 };
 
 /** A death: how long it may still cost bytes depends on who has heard of it. */
@@ -173,8 +197,8 @@ struct cluster {
     uint64_t count_events, taken_events;
     char *log; /* what cluster_take_log() gave */
     struct node_config config;
-    nodeset ample; /* nodes that have no budget, whatever the configuration says */
-    uint32_t *page_bytes; /* of each node's hardware page */
+    nodeset ample;                /* nodes that have no budget, whatever the configuration says */
+    struct sim_machine *machines; /* one for each node */
     /* Told of each message as it is queued; the envelope is the queue's. NULL: nobody asks. */
     void (*on_send)(void *context, struct envelope *envelope);
     void *on_send_context;
@@ -191,6 +215,9 @@ struct cluster *cluster_new(uint32_t count_nodes, const struct node_config *conf
 /** The same; node i has hardware pages of page_bytes[i]. */
 struct cluster *cluster_new_mixed(uint32_t count_nodes, const struct node_config *config,
                                   const uint32_t *page_bytes);
+/** The same; node i runs on machines[i], and these nodes have no budget. */
+struct cluster *cluster_new_unlike(uint32_t count_nodes, const struct node_config *config,
+                                   nodeset ample, const struct sim_machine *machines);
 /** The same as cluster_new(); these nodes have no budget. */
 struct cluster *cluster_new_ample(uint32_t count_nodes, const struct node_config *config,
                                   nodeset ample);
@@ -300,6 +327,18 @@ uint64_t cluster_messages(const struct cluster *cluster);
 /** A node's frame of a page (of the region of that index); all zero when it has none. */
 const struct sim_frame *cluster_frame(const struct cluster *cluster, uint32_t node, uint32_t region,
                                       uint64_t page);
+/** Bytes of a page of the region of that index. */
+uint32_t cluster_page_bytes(struct cluster *cluster, uint32_t region);
+/** A run of pages. */
+struct sim_run {
+    uint64_t page;
+    uint64_t count;
+};
+/** What one hardware page of a node shows of a region, as far as the region reaches there. */
+struct sim_run cluster_group(struct cluster *cluster, uint32_t node, uint32_t region,
+                             uint64_t page);
+/** Pages in one hardware page of a node: 1 where that is no larger. */
+uint32_t cluster_group_size(struct cluster *cluster, uint32_t node, uint32_t region);
 /** The last value written to a page, by whom ever; 0 for a page never written. */
 uint64_t cluster_latest(const struct cluster *cluster, uint32_t region, uint64_t page);
 

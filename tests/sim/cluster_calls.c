@@ -21,10 +21,10 @@ uint64_t cluster_call_start(struct cluster *cluster, uint32_t node, client_id cl
     note->message_kind = call->kind;
     note->op = call->op;
     note->request = cluster->next_call;
-    note->page = call->offset / 4096;
+    note->page = call->offset / CLUSTER_PAGE_BYTES;
     note->value = call->value;
     oracle_on_call(cluster, cluster->next_call, call);
-    cluster_step(cluster, node, &event, NULL, NULL);
+    cluster_step(cluster, node, &event, NULL);
     return cluster->next_call;
 }
 
@@ -64,15 +64,16 @@ uint64_t cluster_open(struct cluster *cluster, uint32_t node, client_id client, 
                         .object = RECORD_REGION,
                         .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_CREATE,
                         .mode = 0666,
-                        .page_size = 4096,
+                        .page_size = CLUSTER_PAGE_BYTES,
                         .home = home};
     struct reply reply;
 
     snprintf(call.name, sizeof(call.name), "%s", name);
     reply = cluster_call(cluster, node, client, &call);
-    if (reply.error == 0 && reply.size_bytes < pages * 4096) {
-        struct call grow = {
-            .kind = CALL_TRUNCATE, .handle = reply.handle, .size_bytes = pages * 4096};
+    if (reply.error == 0 && reply.size_bytes < pages * CLUSTER_PAGE_BYTES) {
+        struct call grow = {.kind = CALL_TRUNCATE,
+                            .handle = reply.handle,
+                            .size_bytes = pages * CLUSTER_PAGE_BYTES};
 
         reply.error = cluster_call(cluster, node, client, &grow).error;
     }
@@ -111,10 +112,10 @@ static void fault(struct cluster *cluster, uint32_t node, const struct sim_map *
     note->page = page;
     note->flags = write;
     event.fault.map = map->id;
-    event.fault.page = page;
+    event.fault.page = page % 2 == 0 ? cluster_group(cluster, node, map->region, page).page : page;
     event.fault.write = write;
     oracle_touch(cluster, map->region, page, 1);
-    cluster_step(cluster, node, &event, NULL, NULL);
+    cluster_step(cluster, node, &event, NULL);
 }
 
 bool cluster_touch(struct cluster *cluster, uint32_t node, map_id id, uint64_t page, bool write,
@@ -131,13 +132,16 @@ bool cluster_touch(struct cluster *cluster, uint32_t node, map_id id, uint64_t p
         fault(cluster, node, map, page, write);
         return false;
     }
+    if (!frame->poisoned && frames_has_groups(cluster, node, map->region)) {
+        oracle_on_sight(cluster, node, map->region, page);
+    }
     if (frame->poisoned) {
         *value = UINT64_MAX;
     } else if (write) {
         oracle_on_write(cluster, node, map->region, page, frame, *value, map->thread, false);
     } else {
         oracle_on_read(cluster, node, map->region, page, frame, map->thread);
-        *value = frame->value;
+        *value = frame->bytes.value;
     }
     return true;
 }
@@ -171,7 +175,7 @@ void cluster_client_gone(struct cluster *cluster, uint32_t node, client_id clien
 
     cluster_note(cluster, SIM_CLIENT_GONE, node)->request = client;
     event.client_gone = client;
-    cluster_step(cluster, node, &event, NULL, NULL);
+    cluster_step(cluster, node, &event, NULL);
 }
 
 void cluster_peer_up(struct cluster *cluster, uint32_t node, uint32_t peer)
@@ -180,5 +184,5 @@ void cluster_peer_up(struct cluster *cluster, uint32_t node, uint32_t peer)
 
     cluster_note(cluster, SIM_PEER_UP, node)->to = (uint16_t)peer;
     event.peer_up = peer;
-    cluster_step(cluster, node, &event, NULL, NULL);
+    cluster_step(cluster, node, &event, NULL);
 }

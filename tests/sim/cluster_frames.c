@@ -77,7 +77,7 @@ void frames_add_map(struct cluster *cluster, uint32_t number, const struct actio
     *map = (struct sim_map){
         .id = action->reply.reply.map,
         .region = region,
-        .count = action->reply.reply.size_bytes / 4096,
+        .count = action->reply.reply.size_bytes / cluster_page_bytes(cluster, region),
         .thread = ++cluster->count_threads,
     };
     map->writable = calloc(map->count, 1);
@@ -101,7 +101,7 @@ struct sim_frame *frames_reach(struct cluster *cluster, uint32_t number, const s
     struct sim_frame *frame = frames_at(cluster, number, map->region, page);
 
     if (frame->poisoned || (frame->present && (!write || map->writable[page]) &&
-                            (frame->shown || !frames_has_groups(cluster, number)))) {
+                            (frame->shown || !frames_has_groups(cluster, number, map->region)))) {
         return frame;
     }
     return NULL;
@@ -121,17 +121,16 @@ static void check_writers(const struct cluster *cluster, const struct sim_page *
 }
 
 static void put_in(struct cluster *cluster, uint32_t number, uint32_t region, uint64_t page,
-                   uint64_t value, uint64_t stamp)
+                   const struct sim_bytes *bytes)
 {
     struct sim_page *all = cluster_page(cluster, region, page);
     struct sim_frame *frame = frames_at(cluster, number, region, page);
 
     frame->present = true;
-    frame->value = value;
-    frame->stamp = stamp;
+    frame->bytes = *bytes;
     if (counts(&cluster->nodes[number])) {
         all->present = nodeset_union(all->present, nodeset_of(number));
-        all->holders += stamp == all->stamp;
+        all->holders += bytes->stamp == all->stamp;
         check_writers(cluster, all, number, region, page);
     }
 }
@@ -143,7 +142,7 @@ static void take_out(struct cluster *cluster, uint32_t number, uint32_t region, 
 
     if (frame->present && counts(&cluster->nodes[number])) {
         all->present = nodeset_minus(all->present, nodeset_of(number));
-        all->holders -= frame->stamp == all->stamp;
+        all->holders -= frame->bytes.stamp == all->stamp;
         all->writers -= frame->writers > 0;
     }
     frame->present = false;
@@ -180,13 +179,14 @@ static void fill(struct cluster *cluster, uint32_t number, const struct action *
                  uint32_t region, const struct sim_bytes *payload)
 {
     struct sim_map *map = frames_map(cluster, number, action->map);
-    bool bytes = action->source == BYTES_PAYLOAD;
+    bool has_bytes = action->source == BYTES_PAYLOAD;
+    const struct sim_bytes zero = {0};
 
-    if (bytes && (payload == NULL || payload->values == NULL)) {
+    if (has_bytes && payload == NULL) {
         frames_refuse(cluster, number, action, action->page,
                       "FILL from a payload that is not there");
     }
-    if (frames_has_groups(cluster, number) && (action->write || action->map != 0)) {
+    if (frames_has_groups(cluster, number, region) && (action->write || action->map != 0)) {
         frames_refuse(cluster, number, action, action->page,
                       "FILL of what lies aside, for a mapping");
     }
@@ -196,8 +196,7 @@ static void fill(struct cluster *cluster, uint32_t number, const struct action *
         if (cluster_frame(cluster, number, region, page)->present) {
             frames_refuse(cluster, number, action, page, "FILL of a page that is present");
         }
-        put_in(cluster, number, region, page, bytes ? payload->values[action->first + i] : 0,
-               bytes ? payload->stamps[action->first + i] : 0);
+        put_in(cluster, number, region, page, has_bytes ? &payload[action->first + i] : &zero);
         if (action->write && map != NULL && page < map->count) {
             frames_set_writable(cluster, number, map, page, true);
         }
@@ -209,6 +208,7 @@ static void allow(struct cluster *cluster, uint32_t number, const struct action 
 {
     struct sim_map *map = frames_map(cluster, number, action->map);
 
+    frames_check_whole(cluster, number, action, region);
     if (map == NULL) {
         frames_refuse(cluster, number, action, action->page,
                       "ALLOW in a mapping that does not exist");
@@ -217,7 +217,7 @@ static void allow(struct cluster *cluster, uint32_t number, const struct action 
         const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
 
         if (map->region != region || !frame->present ||
-            frame->shown != frames_has_groups(cluster, number)) {
+            frame->shown != frames_has_groups(cluster, number, region)) {
             frames_refuse(cluster, number, action, page, "ALLOW of a page that is not here");
         }
         if (page >= map->count) {
@@ -250,7 +250,9 @@ static void drop(struct cluster *cluster, uint32_t number, const struct action *
         const struct sim_frame *frame = cluster_frame(cluster, number, region, page);
 
         if (frame->writers > 0 || frame->shown) {
-            frames_refuse(cluster, number, action, page, "DROP of a page that is writable (F2)");
+            frames_refuse(cluster, number, action, page,
+                          frame->shown ? "DROP of part of a group that is shown"
+                                       : "DROP of a page that is writable (F2)");
         }
         take_out(cluster, number, region, page);
     }
@@ -283,7 +285,8 @@ static void keep(struct cluster *cluster, uint32_t number, const struct action *
                  uint32_t region)
 {
     struct sim_node *node = &cluster->nodes[number];
-    struct sim_kept *kept = calloc(1, sizeof(*kept) + 2 * (size_t)action->count * sizeof(uint64_t));
+    struct sim_kept *kept =
+        calloc(1, sizeof(*kept) + (size_t)action->count * sizeof(struct sim_bytes));
 
     if (*find_kept(node, action->keep) != NULL) {
         frames_refuse(cluster, number, action, action->page, "KEEP under a number that is in use");
@@ -292,19 +295,13 @@ static void keep(struct cluster *cluster, uint32_t number, const struct action *
     kept->region = region;
     kept->page = action->page;
     kept->count = action->count;
-    kept->values = (uint64_t *)(void *)(kept + 1);
-    kept->stamps = kept->values + kept->count;
     kept->next = node->kept;
     node->kept = kept;
     for (uint32_t i = 0; i < action->count; i++) {
-        const struct sim_frame *frame =
-            leaving_frame(cluster, number, action, region, action->page + i);
-
-        kept->values[i] = frame->value;
-        kept->stamps[i] = frame->stamp;
+        kept->bytes[i] = leaving_frame(cluster, number, action, region, action->page + i)->bytes;
     }
     if (counts(node)) {
-        oracle_on_bytes(cluster, region, kept->page, kept->count, kept->stamps, true);
+        oracle_on_bytes(cluster, region, kept->page, kept->count, kept->bytes, true);
     }
 }
 
@@ -318,7 +315,7 @@ static void forget(struct cluster *cluster, uint32_t number, const struct action
         frames_refuse(cluster, number, action, action->page, "FORGET of what was not put aside");
     }
     if (counts(node)) {
-        oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->stamps, false);
+        oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->bytes, false);
     }
     *place = kept->next;
     free(kept);
@@ -351,41 +348,6 @@ static void region_close(struct cluster *cluster, uint32_t number, uint32_t regi
     free_chunks(node, region);
 }
 
-static void atomic(struct cluster *cluster, uint32_t number, const struct action *action,
-                   uint32_t region)
-{
-    struct sim_node *node = &cluster->nodes[number];
-    const struct message *message = &action->message;
-    uint64_t page = message->offset / 4096, value;
-    struct sim_frame *frame = frames_at(cluster, number, region, page);
-    struct sim_atomic *atomic = calloc(1, sizeof(*atomic));
-    struct sim_event *note = cluster_note(cluster, SIM_ATOMIC, number);
-
-    if (!frame->present || frame->writers > 0) {
-        frames_refuse(cluster, number, action, page,
-                      "an atomic operation on a page absent or writable");
-    }
-    value = frame->value;
-    note->page = page;
-    note->value = value;
-    atomic->done.kind = EVENT_ATOMIC_DONE;
-    atomic->done.atomic_done.requester = message->requester;
-    atomic->done.atomic_done.request = message->request;
-    atomic->done.atomic_done.value = value;
-    *node->last_atomic = atomic;
-    node->last_atomic = &atomic->next;
-    if (message->op == SYNC_FETCH_ADD) {
-        value += message->value;
-    } else if (value == message->operand) {
-        value = message->value;
-    } else {
-        oracle_on_read(cluster, number, region, page, frame, ++cluster->count_threads);
-        return;
-    }
-    oracle_touch(cluster, region, page, 1);
-    oracle_on_write(cluster, number, region, page, frame, value, ++cluster->count_threads, true);
-}
-
 void frames_execute(struct cluster *cluster, uint32_t number, const struct action *action,
                     uint32_t region, const struct sim_bytes *payload)
 {
@@ -397,6 +359,7 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
         allow(cluster, number, action, region);
         break;
     case ACTION_PROTECT:
+        frames_check_whole(cluster, number, action, region);
         frames_protect(cluster, number, action->page, action->count, region);
         break;
     case ACTION_GATHER:
@@ -415,9 +378,13 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
         forget(cluster, number, action);
         break;
     case ACTION_POISON:
+        frames_check_whole(cluster, number, action, region);
         for (uint32_t i = 0; i < action->count; i++) {
             frames_at(cluster, number, region, action->page + i)->poisoned = true;
         }
+        break;
+    case ACTION_WAKE:
+        frames_check_whole(cluster, number, action, region);
         break;
     case ACTION_MAP_GONE:
         if (frames_map(cluster, number, action->map) != NULL) { /* else its CALL_MAP failed */
@@ -425,7 +392,7 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
         }
         break;
     case ACTION_ATOMIC:
-        atomic(cluster, number, action, region);
+        frames_atomic(cluster, number, action, region);
         break;
     case ACTION_REGION_CLOSE:
         region_close(cluster, number, region);
@@ -436,7 +403,7 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
 }
 
 void frames_copy_out(struct cluster *cluster, uint32_t number, const struct action *action,
-                     uint32_t region, uint64_t *values, uint64_t *stamps)
+                     uint32_t region, struct sim_bytes *bytes)
 {
     const struct sim_kept *kept = *find_kept(&cluster->nodes[number], action->keep);
 
@@ -446,14 +413,9 @@ void frames_copy_out(struct cluster *cluster, uint32_t number, const struct acti
                 frames_refuse(cluster, number, action, action->page + i,
                               "bytes leave that were not put aside");
             }
-            values[i] = kept->values[action->first + i];
-            stamps[i] = kept->stamps[action->first + i];
+            bytes[i] = kept->bytes[action->first + i];
         } else {
-            const struct sim_frame *frame =
-                leaving_frame(cluster, number, action, region, action->page + i);
-
-            values[i] = frame->value;
-            stamps[i] = frame->stamp;
+            bytes[i] = leaving_frame(cluster, number, action, region, action->page + i)->bytes;
         }
     }
 }
@@ -472,13 +434,13 @@ void frames_uncount(struct cluster *cluster, uint32_t number)
                 struct sim_page *all = cluster_page(cluster, region, page);
 
                 all->present = nodeset_minus(all->present, nodeset_of(number));
-                all->holders -= frame->stamp == all->stamp;
+                all->holders -= frame->bytes.stamp == all->stamp;
                 all->writers -= frame->writers > 0;
             }
         }
     }
     for (const struct sim_kept *kept = node->kept; kept != NULL; kept = kept->next) {
-        oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->stamps, false);
+        oracle_on_bytes(cluster, kept->region, kept->page, kept->count, kept->bytes, false);
     }
 }
 

@@ -5,11 +5,6 @@
 
 #include "tests/sim/cluster.h"
 
-/** Page bytes beside a message: a number a page, and which write each is; NULL for none. */
-struct sim_bytes {
-    const uint64_t *values, *stamps;
-};
-
 /** The frame of a page, NULL when none was ever made. */
 static inline struct sim_frame *frames_find(const struct sim_node *node, uint32_t region,
                                             uint64_t page)
@@ -29,13 +24,19 @@ struct sim_map *frames_map(const struct cluster *cluster, uint32_t node, map_id 
 /** The frame that a program reaches through a mapping; NULL: it faults. */
 struct sim_frame *frames_reach(struct cluster *cluster, uint32_t node, const struct sim_map *map,
                                uint64_t page, bool write);
-/** Does this node show the regions' pages a group at a time (cluster_groups.c)? */
-bool frames_has_groups(const struct cluster *cluster, uint32_t node);
+/** Does this node show the region's pages a group at a time (cluster_groups.c)? */
+bool frames_has_groups(struct cluster *cluster, uint32_t node, uint32_t region);
+/** PROTECT, ALLOW, WAKE and POISON are for whole groups. */
+void frames_check_whole(struct cluster *cluster, uint32_t node, const struct action *action,
+                        uint32_t region);
 /** GATHER and SCATTER. */
 void frames_gather(struct cluster *cluster, uint32_t node, const struct action *action,
                    uint32_t region);
 void frames_scatter(struct cluster *cluster, uint32_t node, const struct action *action,
                     uint32_t region);
+/** The owner of a page changes 8 bytes of it. */
+void frames_atomic(struct cluster *cluster, uint32_t node, const struct action *action,
+                   uint32_t region);
 /** The frame, made if need be. */
 struct sim_frame *frames_at(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page);
 /** A mapping may write to a page from now on, or may not. */
@@ -50,9 +51,9 @@ _Noreturn void frames_refuse(const struct cluster *cluster, uint32_t node,
 /** Carry out an action on frames. */
 void frames_execute(struct cluster *cluster, uint32_t node, const struct action *action,
                     uint32_t region, const struct sim_bytes *payload);
-/** The bytes of an ACTION_SEND, action->count numbers each. */
+/** The bytes of an ACTION_SEND, of action->count pages. */
 void frames_copy_out(struct cluster *cluster, uint32_t node, const struct action *action,
-                     uint32_t region, uint64_t *values, uint64_t *stamps);
+                     uint32_t region, struct sim_bytes *bytes);
 /** The node is dead or cast out: its frames and bytes put aside count no more. */
 void frames_uncount(struct cluster *cluster, uint32_t node);
 /** Free all frames, mappings and bytes put aside. */

@@ -1,39 +1,79 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Nodes whose hardware page is larger than the regions': what GATHER and SCATTER do to the frames,
- * and that only whole groups are shown (O13).
+ * Nodes whose hardware page is larger than a region's: what GATHER and SCATTER do to the frames,
+ * and that what is shown or hidden is whole groups (O13).
  */
 #include "tests/sim/cluster_frames.h"
 #include "tests/sim/cluster_parts.h"
 #include "tests/sim/oracle.h"
 
-static const struct sim_frame *frame_of(const struct cluster *cluster, uint32_t number,
-                                        const struct action *action, uint32_t region, uint32_t i)
+uint32_t cluster_group_size(struct cluster *cluster, uint32_t number, uint32_t region)
 {
-    return cluster_frame(cluster, number, region, action->page + i);
+    uint32_t own = cluster->machines[number].page_bytes;
+    uint32_t page_bytes = cluster_page_bytes(cluster, region);
+
+    return own > page_bytes ? own / page_bytes : 1;
 }
 
-bool frames_has_groups(const struct cluster *cluster, uint32_t number)
+bool frames_has_groups(struct cluster *cluster, uint32_t number, uint32_t region)
 {
-    return cluster->page_bytes[number] > 4096;
+    return cluster_group_size(cluster, number, region) > 1;
 }
 
-static void check_group(const struct cluster *cluster, uint32_t number, const struct action *action,
+/* As many pages as this node knows of; all, of a region that is gone. */
+static uint64_t count_pages(struct cluster *cluster, uint32_t number, uint32_t region)
+{
+    const struct record *record =
+        node_record(cluster->nodes[number].node, cluster->regions[region]);
+    uint32_t page_bytes = cluster_page_bytes(cluster, region);
+
+    return record != NULL ? (record->size_bytes + page_bytes - 1) / page_bytes : UINT64_MAX;
+}
+
+struct sim_run cluster_group(struct cluster *cluster, uint32_t number, uint32_t region,
+                             uint64_t page)
+{
+    uint32_t size = cluster_group_size(cluster, number, region);
+    struct sim_run group = {.page = page - page % size, .count = size};
+    uint64_t rest;
+
+    if (size > 1) {
+        rest = count_pages(cluster, number, region) - group.page;
+        group.count = rest < size ? rest : size;
+    }
+    return group;
+}
+
+void frames_check_whole(struct cluster *cluster, uint32_t number, const struct action *action,
                         uint32_t region)
 {
-    uint64_t size = cluster->page_bytes[number] / 4096;
-    const struct record *record = node_record(cluster->nodes[number].node, action->region);
-    uint64_t end = record != NULL ? (record->size_bytes + 4095) / 4096 : 0;
-    uint64_t count = end - action->page < size ? end - action->page : size;
+    uint32_t size = cluster_group_size(cluster, number, region);
+    uint64_t end = action->page + action->count;
+    uint64_t last = count_pages(cluster, number, region);
+
+    if (size > 1 &&
+        (action->page % size != 0 || (end % size != 0 && end != last && last != UINT64_MAX))) {
+        frames_refuse(cluster, number, action, action->page, "part of a group is shown or hidden");
+    }
+}
+
+static void check_group(struct cluster *cluster, uint32_t number, const struct action *action,
+                        uint32_t region)
+{
+    struct sim_run group = cluster_group(cluster, number, region, action->page);
     bool is_gathered = action->kind == ACTION_SCATTER;
 
-    /* A region that grows may scatter what was its end. */
-    if (size == 0 || action->page % size != 0 || action->count > count || action->count == 0 ||
-        (!is_gathered && action->count < count)) {
+    /* When the region grows, what was its last group is scattered as it was. */
+    while (is_gathered && group.count > action->count &&
+           !cluster_frame(cluster, number, region, group.page + group.count - 1)->shown) {
+        group.count--;
+    }
+    if (!frames_has_groups(cluster, number, region) || action->page != group.page ||
+        action->count != group.count || action->count == 0) {
         frames_refuse(cluster, number, action, action->page, "what is no group");
     }
     for (uint32_t i = 0; i < action->count; i++) {
-        const struct sim_frame *frame = frame_of(cluster, number, action, region, i);
+        const struct sim_frame *frame = cluster_frame(cluster, number, region, action->page + i);
 
         if (!frame->present || frame->shown != is_gathered) {
             frames_refuse(cluster, number, action, action->page + i,

@@ -29,7 +29,7 @@ static void step_news(struct cluster *cluster, uint32_t number, const struct eve
     } else {
         note->error = event->proposed.error;
     }
-    cluster_step(cluster, number, event, NULL, NULL);
+    cluster_step(cluster, number, event, NULL);
 }
 
 static void tell(struct cluster *cluster, uint32_t number, const struct event *told,

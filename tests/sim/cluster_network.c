@@ -5,11 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/sim/cluster_bytes.h"
 #include "tests/sim/cluster_frames.h"
 #include "tests/sim/cluster_parts.h"
 #include "tests/sim/oracle.h"
 
-#define RUN_ROUNDS_MAX 2000000u
+#define RUN_ROUNDS_MAX 300000u
 
 /* --- which ways are not empty --- */
 
@@ -94,7 +95,8 @@ void cluster_heal(struct cluster *cluster)
 /* A message with room for so many pages of bytes. */
 static struct envelope *new_envelope(const struct message *message, uint32_t pages)
 {
-    struct envelope *envelope = malloc(sizeof(*envelope) + 2 * (size_t)pages * sizeof(uint64_t));
+    struct envelope *envelope =
+        malloc(sizeof(*envelope) + (size_t)pages * sizeof(struct sim_bytes));
 
     if (envelope == NULL) {
         abort();
@@ -102,8 +104,7 @@ static struct envelope *new_envelope(const struct message *message, uint32_t pag
     memset(envelope, 0, sizeof(*envelope));
     envelope->message = *message;
     envelope->payload_pages = pages;
-    envelope->payload = pages != 0 ? (uint64_t *)(void *)(envelope + 1) : NULL;
-    envelope->stamps = pages != 0 ? envelope->payload + pages : NULL;
+    envelope->payload = pages != 0 ? (struct sim_bytes *)(void *)(envelope + 1) : NULL;
     return envelope;
 }
 
@@ -111,7 +112,7 @@ static void free_envelope(struct cluster *cluster, struct envelope *envelope)
 {
     if (envelope->payload_pages != 0) {
         oracle_on_bytes(cluster, cluster_region_index(cluster, envelope->message.region),
-                        envelope->message.page, envelope->payload_pages, envelope->stamps, false);
+                        envelope->message.page, envelope->payload_pages, envelope->payload, false);
     }
     free(envelope);
 }
@@ -126,8 +127,8 @@ void cluster_enqueue(struct cluster *cluster, uint32_t sender, const struct acti
 
     cluster->nodes[sender].sent[message->kind]++;
     if (envelope->payload_pages != 0) {
-        frames_copy_out(cluster, sender, action, region, envelope->payload, envelope->stamps);
-        oracle_on_bytes(cluster, region, message->page, action->count, envelope->stamps, true);
+        frames_copy_out(cluster, sender, action, region, envelope->payload);
+        oracle_on_bytes(cluster, region, message->page, action->count, envelope->payload, true);
     }
     cluster_note_message(cluster, SIM_SENT, message);
     if (*first == NULL) {
@@ -165,7 +166,8 @@ static void hand_over(struct cluster *cluster, struct envelope *envelope)
     event.message.message = &envelope->message;
     event.message.payload_pages = envelope->payload_pages;
     cluster->nodes[envelope->message.to].handled++;
-    cluster_step(cluster, envelope->message.to, &event, envelope->payload, envelope->stamps);
+    bytes_arrive(cluster, envelope);
+    cluster_step(cluster, envelope->message.to, &event, envelope->payload);
     free_envelope(cluster, envelope);
     oracle_rest(cluster);
 }
@@ -205,10 +207,9 @@ bool cluster_duplicate(struct cluster *cluster, uint32_t from, uint32_t to)
     }
     copy = new_envelope(&envelope->message, envelope->payload_pages);
     if (copy->payload_pages != 0) {
-        memcpy(copy->payload, envelope->payload,
-               2 * (size_t)copy->payload_pages * sizeof(uint64_t));
+        memcpy(copy->payload, envelope->payload, copy->payload_pages * sizeof(struct sim_bytes));
         oracle_on_bytes(cluster, cluster_region_index(cluster, copy->message.region),
-                        copy->message.page, copy->payload_pages, copy->stamps, true);
+                        copy->message.page, copy->payload_pages, copy->payload, true);
     }
     cluster_note_message(cluster, SIM_REPEATED, &copy->message);
     hand_over(cluster, copy);

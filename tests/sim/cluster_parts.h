@@ -51,7 +51,7 @@ void cluster_note_message(struct cluster *cluster, enum sim_event_kind kind,
                           const struct message *message);
 /** Step a node, and on until its deadline is after now; nothing happens to a dead one. */
 void cluster_step(struct cluster *cluster, uint32_t number, const struct event *event,
-                  const uint64_t *payload, const uint64_t *stamps);
+                  const struct sim_bytes *payload);
 /** The index of a region's frames; one is given to a new region. */
 uint32_t cluster_region_index(struct cluster *cluster, region_id id);
 /** What is known of a page; made if need be. */

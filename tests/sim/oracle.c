@@ -151,7 +151,7 @@ static void check_owner(const struct cluster *cluster, uint32_t home, uint32_t r
     frame = cluster_frame(cluster, owner, region, page);
     if (!nodeset_has(view->home.readers, owner) || !own.is_owner || !frame->present ||
         own.version < view->home.written ||
-        frame->stamp != cluster->areas[region].pages[page].stamp) {
+        frame->bytes.stamp != cluster->areas[region].pages[page].stamp) {
         oracle_fail(cluster, "O5",
                     "the owner in the home's record is wrong: region %u page %llu home %u owner "
                     "%u, which %s, %s, version %llu, last write grant %llu",
@@ -218,12 +218,12 @@ bool oracle_may_be_lost(const struct cluster *cluster, uint32_t region, uint64_t
 }
 
 void oracle_on_bytes(struct cluster *cluster, uint32_t region, uint64_t page, uint32_t count,
-                     const uint64_t *stamps, bool is_there)
+                     const struct sim_bytes *bytes, bool is_there)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct sim_page *all = cluster_page(cluster, region, page + i);
 
-        if (stamps[i] == all->stamp) {
+        if (bytes[i].stamp == all->stamp) {
             all->holders += is_there ? 1 : UINT32_MAX;
         }
     }
@@ -233,6 +233,16 @@ void oracle_on_bytes(struct cluster *cluster, uint32_t region, uint64_t page, ui
 }
 
 /* --- after a step --- */
+
+/* Was its group not looked at a moment ago, for the page before it? */
+static bool is_first_of_group(struct cluster *cluster, uint32_t number, uint32_t index)
+{
+    const struct sim_touch *touch = &cluster->touched[index];
+    uint32_t size = cluster_group_size(cluster, number, touch->region);
+
+    return size > 1 && (index == 0 || touch[-1].region != touch->region ||
+                        touch[-1].page / size != touch->page / size);
+}
 
 void oracle_check(struct cluster *cluster, uint32_t number)
 {
@@ -244,6 +254,10 @@ void oracle_check(struct cluster *cluster, uint32_t number)
 
         node_page_view(cluster->nodes[number].node, cluster->regions[region], page, &view);
         check_own(cluster, number, region, page, &view);
+        if (cluster->machines[number].page_bytes > CLUSTER_PAGE_BYTES &&
+            is_first_of_group(cluster, number, i)) {
+            oracle_check_group(cluster, number, region, page);
+        }
         if (cluster->nodes[number].is_outcast) {
             oracle_on_outcast(cluster, number, region, page, &view);
         }

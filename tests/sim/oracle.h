@@ -72,6 +72,22 @@
  * O15 No call is decided on old news: that a name stands for this region, or for none, and that a
  *     region is so large, was true at the keeper at some time between the call and its reply.
  *     (oracle_names.c, at each reply to OPEN, UNLINK and STAT of a live node)
+ *
+ * O16 No program ever sees part of a group: on a node whose hardware page is larger than the
+ *     region's, each hardware page is shown whole or lies aside, what is seen of it is all the
+ *     latest, a mapping may write to all of it or to none, and where one may, every page of it is
+ *     this node's alone.
+ *     (oracle_groups.c, after each step and at each access; O13 holds GATHER to what lies aside and
+ *     is whole, SCATTER to what was gathered, FILL and DROP to pages that lie aside, PROTECT,
+ *     ALLOW, WAKE and POISON to whole groups; O11 covers who waits for a group, whatever is put off
+ *     for him, as any other)
+ *
+ * O17 A value written on one node is read as that value on every other, whatever their byte orders:
+ *     a few bytes of each page lie in the order of the node that has them, elements of the region's
+ *     type, and are converted by the receiver where the orders differ, once. Bytes of a region
+ *     without a type stay as they are; atomic operations there are on little-endian numbers, and
+ *     elsewhere on elements that are such numbers.
+ *     (oracle_death.c at each access, cluster_bytes.c)
  */
 #ifndef DSM_TESTS_SIM_ORACLE_H
 #define DSM_TESTS_SIM_ORACLE_H
@@ -114,9 +130,11 @@ void oracle_on_read(struct cluster *cluster, uint32_t node, uint32_t region, uin
 /** `reads`: and the program saw what it overwrites. */
 void oracle_on_write(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page,
                      struct sim_frame *frame, uint64_t value, uint32_t thread, bool reads);
+/** A program reaches a page on a node that has groups (O16). */
+void oracle_on_sight(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page);
 /** Bytes are put aside or on their way (is_there), or are no more. */
 void oracle_on_bytes(struct cluster *cluster, uint32_t region, uint64_t page, uint32_t count,
-                     const uint64_t *stamps, bool is_there);
+                     const struct sim_bytes *bytes, bool is_there);
 /** A live node is about to stop. */
 void oracle_on_death(struct cluster *cluster, uint32_t node);
 /** It was declared dead, the cluster's epoch is new. */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dsm/core/page.h"
+#include "tests/sim/cluster_bytes.h"
 #include "tests/sim/cluster_frames.h"
 #include "tests/sim/cluster_parts.h"
 #include "tests/sim/oracle.h"
@@ -19,11 +20,19 @@ static void check_latest(struct cluster *cluster, uint32_t node, uint32_t region
 {
     const struct sim_page *all = cluster_page(cluster, region, page);
 
-    if (frame->stamp != all->stamp) {
+    if (frame->bytes.stamp == all->stamp &&
+        !bytes_are_right(cluster, node, region, page, &frame->bytes)) {
+        oracle_fail(cluster, "O17",
+                    "%s bytes that are not those of their value: node %u (%s-endian) region %u "
+                    "page %llu, value %llu",
+                    what, node, cluster->machines[node].big_endian ? "big" : "little", region,
+                    (unsigned long long)page, (unsigned long long)frame->bytes.value);
+    }
+    if (frame->bytes.stamp != all->stamp) {
         oracle_fail(cluster, "O2",
                     "%s an old copy: node %u region %u page %llu, value %llu, the latest is %llu",
-                    what, node, region, (unsigned long long)page, (unsigned long long)frame->value,
-                    (unsigned long long)all->value);
+                    what, node, region, (unsigned long long)page,
+                    (unsigned long long)frame->bytes.value, (unsigned long long)all->value);
     }
 }
 
@@ -32,7 +41,7 @@ void oracle_on_read(struct cluster *cluster, uint32_t node, uint32_t region, uin
 {
     if (!cluster->nodes[node].is_outcast) {
         check_latest(cluster, node, region, page, frame, "a read of");
-        oracle_note(cluster, thread, region, page, true, frame->stamp, 0);
+        oracle_note(cluster, thread, region, page, true, frame->bytes.stamp, 0);
     }
 }
 
@@ -73,12 +82,13 @@ void oracle_on_write(struct cluster *cluster, uint32_t node, uint32_t region, ui
     note->page = page;
     note->value = value;
     note->flags = 1;
-    frame->value = value;
     check_latest(cluster, node, region, page, frame, "a write onto");
-    frame->stamp = ++cluster->count_writes;
-    oracle_note(cluster, thread, region, page, reads, all->stamp, frame->stamp);
+    frame->bytes.value = value;
+    frame->bytes.stamp = ++cluster->count_writes;
+    bytes_write(cluster, node, region, page, &frame->bytes);
+    oracle_note(cluster, thread, region, page, reads, all->stamp, frame->bytes.stamp);
     all->value = value;
-    all->stamp = frame->stamp;
+    all->stamp = frame->bytes.stamp;
     if (cluster->nodes[node].is_outcast) {
         all->holders = 0;
         put_at_stake(cluster, region, page);
@@ -103,7 +113,8 @@ static bool has_live_owner(const struct cluster *cluster, uint32_t region, uint6
 
         rest = nodeset_minus(rest, nodeset_of(node));
         node_page_view(cluster->nodes[node].node, cluster->regions[region], page, &view);
-        if (view.is_owner && cluster_frame(cluster, node, region, page)->stamp == all->stamp) {
+        if (view.is_owner &&
+            cluster_frame(cluster, node, region, page)->bytes.stamp == all->stamp) {
             return true;
         }
     }

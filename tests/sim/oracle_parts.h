@@ -12,6 +12,8 @@ bool oracle_has_heard(const struct cluster *cluster, uint32_t home, uint32_t nod
 /** An outcast has done something with a page. */
 void oracle_on_outcast(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page,
                        const struct page_view *view);
+/** O16, of the group that a page is in. */
+void oracle_check_group(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t page);
 /** Note an operation in the history, if there is one. */
 void oracle_note(struct cluster *cluster, uint32_t thread, uint32_t region, uint64_t page,
                  bool reads, uint64_t read, uint64_t written);

@@ -108,7 +108,10 @@ static void on_action(void *context, uint32_t node, const struct action *action)
 {
     struct sim *sim = context;
 
-    sim_log_action(&sim->log, sim->now_us, node, action);
+    uint32_t area = action->kind == ACTION_ATOMIC ? sim_area_of(sim, action->region) : SIM_AREAS;
+
+    sim_log_action(&sim->log, sim->now_us, node, action,
+                   area < SIM_AREAS ? cluster_page_bytes(sim->cluster, area) : 1);
     sim_program_on_action(sim, node, action);
 }
 
@@ -362,9 +365,11 @@ static void set_up(struct sim *sim)
 {
     const struct sim_options *options = &sim->options;
     uint64_t seed = options->seed + options->salt * UINT64_C(0x10001);
+    uint64_t budget_bytes = options->budget_pages * options->page_bytes[0];
+    struct sim_machine machines[SIM_NODES_MAX];
     nodeset ample = NODESET_EMPTY;
     struct node_config config = {
-        .budget_bytes = options->weights[SIM_EVICTION] != 0 ? options->budget_pages * 4096 : 0,
+        .budget_bytes = options->weights[SIM_EVICTION] != 0 ? budget_bytes : 0,
         .read_ahead_pages = options->read_ahead_pages,
         .resend_ms = options->resend_ms,
     };
@@ -373,12 +378,13 @@ static void set_up(struct sim *sim)
         if (options->is_tight_home ? i != 1 : i == 0) {
             nodeset_add(&ample, i);
         }
+        machines[i] = (struct sim_machine){options->hardware_bytes[i], options->big_endian[i]};
     }
     sim->net = sim_row_of(seed, ROW_NET);
     sim->faults = sim_row_of(seed, ROW_FAULTS);
     sim->keeper = sim_row_of(seed, ROW_KEEPER);
     sim_heap_init(&sim->heap);
-    sim->cluster = cluster_new_ample(options->nodes, &config, ample);
+    sim->cluster = cluster_new_unlike(options->nodes, &config, ample, machines);
     sim->cluster->on_send = sim_net_on_send;
     sim->cluster->on_send_context = sim;
     sim->cluster->on_action = on_action;

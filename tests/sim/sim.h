@@ -80,6 +80,7 @@ struct sim_program {
     uint32_t sem_index;
     uint64_t handle, sem;
     map_id map;
+    uint32_t page_bytes; /* of its region */
     uint64_t pages;
     struct sim_row row;
     uint32_t turn; /* number of its next turn; others are void */

@@ -8,10 +8,22 @@
 /** After so long nothing is put aside any more. */
 #define REST_MS 40000u
 
+/* Or another page may be that the node shows together with this one. */
+static bool may_be_lost(const struct sim *sim, uint32_t area, uint64_t page, uint32_t node)
+{
+    struct sim_run group = cluster_group(sim->cluster, node, area, page);
+    bool any = oracle_may_be_lost(sim->cluster, area, page);
+
+    for (uint64_t other = group.page; !any && other < group.page + group.count; other++) {
+        any = oracle_may_be_lost(sim->cluster, area, other);
+    }
+    return any;
+}
+
 void sim_check_loss(struct sim *sim, uint32_t area, uint64_t page, uint32_t node)
 {
     sim->stats.poisoned++;
-    if (!oracle_may_be_lost(sim->cluster, area, page)) {
+    if (!may_be_lost(sim, area, page, node)) {
         sim_fail(sim, "O12", "page %llu of area %u is lost for node %u, and no death took it",
                  (unsigned long long)page, area, node);
     }

@@ -13,6 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/sim/sim_machines.h"
+
 /* --- overrides --- */
 
 void sim_overrides_apply(const struct sim_overrides *overrides, uint64_t seed,
@@ -30,6 +32,15 @@ void sim_overrides_apply(const struct sim_overrides *overrides, uint64_t seed,
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         options->weights[i] = overrides->off[i] ? 0 : options->weights[i];
     }
+    if (overrides->same_sizes) {
+        sim_machines_same_sizes(options);
+    }
+    if (overrides->same_orders) {
+        sim_machines_same_orders(options);
+    }
+    if (overrides->no_types) {
+        sim_machines_no_types(options);
+    }
 }
 
 static size_t print_one(char *text, size_t bytes, size_t used, const char *name, uint64_t value)
@@ -37,6 +48,13 @@ static size_t print_one(char *text, size_t bytes, size_t used, const char *name,
     int more = value != 0 && used < bytes ? snprintf(text + used, bytes - used, " --%s %llu", name,
                                                      (unsigned long long)value)
                                           : 0;
+
+    return used + (more > 0 ? (size_t)more : 0);
+}
+
+static size_t print_no(char *text, size_t bytes, size_t used, bool is_off, const char *name)
+{
+    int more = is_off && used < bytes ? snprintf(text + used, bytes - used, " --no-%s", name) : 0;
 
     return used + (more > 0 ? (size_t)more : 0);
 }
@@ -52,10 +70,11 @@ void sim_overrides_print(const struct sim_overrides *overrides, char *text, size
     used = print_one(text, bytes, used, "pages", overrides->pages);
     used = print_one(text, bytes, used, "steps", overrides->steps);
     used = print_one(text, bytes, used, "read-ahead", overrides->read_ahead_pages);
-    for (uint32_t i = 0; i < SIM_FAULT_KINDS && used < bytes; i++) {
-        if (overrides->off[i]) {
-            used += (size_t)snprintf(text + used, bytes - used, " --no-%s", sim_fault_name(i));
-        }
+    used = print_no(text, bytes, used, overrides->same_sizes, "sizes");
+    used = print_no(text, bytes, used, overrides->same_orders, "orders");
+    used = print_no(text, bytes, used, overrides->no_types, "types");
+    for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
+        used = print_no(text, bytes, used, overrides->off[i], sim_fault_name(i));
     }
 }
 

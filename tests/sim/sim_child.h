@@ -16,6 +16,7 @@ struct sim_overrides {
     uint32_t nodes, programs, read_ahead_pages;
     uint64_t pages, steps, salt;
     bool off[SIM_FAULT_KINDS];
+    bool same_sizes, same_orders, no_types;
     struct sim_plant plant;
 };
 

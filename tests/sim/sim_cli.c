@@ -29,6 +29,9 @@ enum option_code {
     OPTION_STEPS,
     OPTION_READ_AHEAD,
     OPTION_SALT,
+    OPTION_NO_SIZES,
+    OPTION_NO_ORDERS,
+    OPTION_NO_TYPES,
 };
 
 static const struct option fixed_options[] = {
@@ -49,6 +52,9 @@ static const struct option fixed_options[] = {
     {"steps", required_argument, NULL, OPTION_STEPS},
     {"read-ahead", required_argument, NULL, OPTION_READ_AHEAD},
     {"salt", required_argument, NULL, OPTION_SALT},
+    {"no-sizes", no_argument, NULL, OPTION_NO_SIZES},
+    {"no-orders", no_argument, NULL, OPTION_NO_ORDERS},
+    {"no-types", no_argument, NULL, OPTION_NO_TYPES},
 };
 
 #define COUNT_FIXED (sizeof(fixed_options) / sizeof(fixed_options[0]))
@@ -78,7 +84,10 @@ void sim_cli_help(FILE *to)
             "  --pages N         of a new region, 8 to 500\n"
             "  --steps N         events until the faults stop, 1 to 1000000\n"
             "  --read-ahead N    pages, 1 to 256\n"
-            "  --salt N          draw other numbers for the same faults\n");
+            "  --salt N          draw other numbers for the same faults\n"
+            "  --no-sizes        all nodes and regions have pages of 4 KiB\n"
+            "  --no-orders       all nodes are little-endian\n"
+            "  --no-types        no region has a type\n");
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         fprintf(to, "  --no-%-13swithout this fault: %s\n", sim_fault_name(i), sim_fault_text(i));
     }
@@ -133,6 +142,15 @@ static bool take_override(struct sim_overrides *overrides, int code, const char 
         return read_u32("read-ahead", text, 1, RANGE_PAGES_MAX, &overrides->read_ahead_pages);
     case OPTION_SALT:
         return read_number("salt", text, 0, UINT32_MAX, &overrides->salt);
+    case OPTION_NO_SIZES:
+        overrides->same_sizes = true;
+        return true;
+    case OPTION_NO_ORDERS:
+        overrides->same_orders = true;
+        return true;
+    case OPTION_NO_TYPES:
+        overrides->no_types = true;
+        return true;
     default:
         break;
     }

@@ -186,7 +186,7 @@ void sim_death_retire(struct sim *sim)
     sim->hosts[node].life = SIM_RETIRING;
     sim->hosts[node].retires_until_us = sim->now_us + RETIRE_MAX_US;
     end_programs(sim, node, false);
-    cluster_step(sim->cluster, node, &event, NULL, NULL);
+    cluster_step(sim->cluster, node, &event, NULL);
     sim_touched(sim, node);
     sim_at(sim, sim->now_us + RETIRE_LOOK_US, SIM_DUE_RETIRED, node, 0, 0);
 }

@@ -46,7 +46,8 @@ void sim_log_message(struct sim_log *log, uint64_t us, uint32_t kind, const stru
     sim_log_add(log, &note);
 }
 
-void sim_log_action(struct sim_log *log, uint64_t us, uint32_t node, const struct action *action)
+void sim_log_action(struct sim_log *log, uint64_t us, uint32_t node, const struct action *action,
+                    uint32_t page_bytes)
 {
     struct sim_note note = {
         .us = us,
@@ -71,7 +72,7 @@ void sim_log_action(struct sim_log *log, uint64_t us, uint32_t node, const struc
         note.value = action->reply.reply.value;
         note.page = action->reply.number;
     } else if (action->kind == ACTION_ATOMIC) {
-        note.page = action->message.offset / 4096;
+        note.page = action->message.offset / page_bytes;
         note.op = action->message.op;
         note.value = action->message.request;
     }

@@ -48,7 +48,8 @@ void sim_log_add(struct sim_log *log, const struct sim_note *note);
 void sim_log_message(struct sim_log *log, uint64_t us, uint32_t kind,
                      const struct message *message);
 /** A note of an action; ACTION_SEND is left to the message's own. */
-void sim_log_action(struct sim_log *log, uint64_t us, uint32_t node, const struct action *action);
+void sim_log_action(struct sim_log *log, uint64_t us, uint32_t node, const struct action *action,
+                    uint32_t page_bytes);
 /** A note as one line of text without its end. */
 void sim_note_print(const struct sim_note *note, char *text, size_t bytes);
 const char *sim_op_name(uint32_t op);

@@ -7,6 +7,7 @@
 
 #include "tests/sim/cluster.h"
 #include "tests/sim/sim_draw.h"
+#include "tests/sim/sim_machines.h"
 
 #define ROW_SWARM 1000u
 /** One seed in so many has a large cluster. */
@@ -166,6 +167,7 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
     if (sim_chance(&row, RANGES_ONE_IN)) {
         draw_ranges(options, &row);
     }
+    sim_machines_draw(options);
 }
 
 /* --- telling --- */
@@ -210,6 +212,7 @@ void sim_options_print(const struct sim_options *options, char *text, size_t byt
             sim_text_add(&out, " %s %u", patterns[i], options->patterns[i]);
         }
     }
+    sim_machines_print(options, &out);
     sim_text_add(&out, "\n  faults:");
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         if (options->weights[i] != 0) {

@@ -81,6 +81,23 @@ enum sim_delay {
 #define SIM_PAGES_MAX 500u
 #define SIM_STEPS_MAX 1000000u
 
+/** Regions that programs use at the same time, at most. */
+#define SIM_NAMES_MAX 2u
+
+/**
+ * What programs say that a region's bytes are. Atomic operations are refused where they would not
+ * be on a number of 64 bits.
+ */
+#define SIM_TYPES(X)                                                                               \
+    X("")                                                                                          \
+    X("u64 []")                                                                                    \
+    X("struct { u64 a; u32 b; u16 c; u16 d; } []")                                                 \
+    X("struct { i64 a; f64 b; u8[8] c; ref d; u32[2] e; } []")                                     \
+    X("u64[4096] u16 []")                                                                          \
+    X("u16 []")                                                                                    \
+    X("u32 []")                                                                                    \
+    X("f64 []")
+
 struct sim_options {
     uint64_t seed;
     uint64_t salt; /* other rows of numbers for the same swarm */
@@ -96,10 +113,14 @@ struct sim_options {
     bool striped;
     uint32_t delay; /* enum sim_delay */
     uint64_t delay_us;
-    uint64_t think_us;                    /* of a program between two deeds, at most */
-    uint32_t sync_share;                  /* of 100 deeds, so many synchronise */
-    uint32_t patterns[SIM_PATTERN_KINDS]; /* weights */
-    uint32_t weights[SIM_FAULT_KINDS];    /* 0: off */
+    uint64_t think_us;                      /* of a program between two deeds, at most */
+    uint32_t sync_share;                    /* of 100 deeds, so many synchronise */
+    uint32_t patterns[SIM_PATTERN_KINDS];   /* weights */
+    uint32_t weights[SIM_FAULT_KINDS];      /* 0: off */
+    uint32_t page_bytes[SIM_NAMES_MAX];     /* of the regions of each name */
+    const char *types[SIM_NAMES_MAX];       /* their types, "": none */
+    uint32_t hardware_bytes[SIM_NODES_MAX]; /* of each node's pages */
+    bool big_endian[SIM_NODES_MAX];
 };
 
 /** The options of a seed, without any override. */

@@ -67,7 +67,8 @@ void sim_program_call(struct sim *sim, struct sim_program *program, const struct
                             .op = call->kind == CALL_SYNC ? call->op : 0,
                             .node = program->node,
                             .other = index_of(sim, program),
-                            .page = call->offset / 4096,
+                            .page =
+                                program->page_bytes != 0 ? call->offset / program->page_bytes : 0,
                             .value = sim->cluster->next_call + 1};
 
     sim_log_add(&sim->log, &note);
@@ -106,6 +107,9 @@ static void open_region(struct sim *sim, struct sim_program *program)
                         .home = sim->options.striped ? DSM_HOME_STRIPED : DSM_HOME_CREATOR};
 
     snprintf(call.name, sizeof(call.name), "/r%u", program->name);
+    snprintf(call.type, sizeof(call.type), "%s", sim->options.types[program->name]);
+    call.page_size = sim->options.page_bytes[program->name];
+    program->page_bytes = call.page_size;
     program->area = SIM_AREAS;
     program->wants_reopen = false;
     sim_program_call(sim, program, &call, SIM_OPENING);
@@ -155,7 +159,7 @@ static void open_sem(struct sim *sim, struct sim_program *program)
                         .name = "/s"};
 
     program->map = program->reply.map;
-    program->pages = program->reply.size_bytes / 4096;
+    program->pages = program->reply.size_bytes / program->page_bytes;
     program->area = sim_area_of(sim, program->reply.region);
     if (program->sem != 0) {
         sim_program_rest(sim, program);
@@ -188,7 +192,7 @@ static void settle_in(struct sim *sim, struct sim_program *program)
     case SIM_OPENING:
         program->handle = program->reply.handle;
         grow.handle = program->handle;
-        grow.size_bytes = sim->options.pages * 4096;
+        grow.size_bytes = sim->options.pages * program->page_bytes;
         if (program->reply.size_bytes == 0) {
             sim_program_call(sim, program, &grow, SIM_GROWING);
         } else {
@@ -247,7 +251,7 @@ static void grow(struct sim *sim, struct sim_program *program)
 {
     struct call call = {.kind = CALL_TRUNCATE,
                         .handle = program->handle,
-                        .size_bytes = (program->pages + program->pages / 2) * 4096};
+                        .size_bytes = (program->pages + program->pages / 2) * program->page_bytes};
 
     program->wants_reopen = true;
     sim_program_call(sim, program, &call, SIM_CALLING);

@@ -58,6 +58,38 @@ static bool try(struct state *state, const struct sim_overrides *overrides)
     return false;
 }
 
+static bool *sizes(struct sim_overrides *overrides)
+{
+    return &overrides->same_sizes;
+}
+
+static bool *orders(struct sim_overrides *overrides)
+{
+    return &overrides->same_orders;
+}
+
+static bool *types(struct sim_overrides *overrides)
+{
+    return &overrides->no_types;
+}
+
+/* Machines and regions that are alike, one likeness after the other. */
+static bool make_alike(struct state *state)
+{
+    static bool *(*const likenesses[])(struct sim_overrides * overrides) = {sizes, orders, types};
+    bool any = false;
+
+    for (size_t i = 0; i < sizeof(likenesses) / sizeof(likenesses[0]); i++) {
+        struct sim_overrides less = state->shrink->best;
+
+        if (!*likenesses[i](&less)) {
+            *likenesses[i](&less) = true;
+            any = try(state, &less) || any;
+        }
+    }
+    return any;
+}
+
 static bool drop_faults(struct state *state)
 {
     bool any = false;
@@ -150,7 +182,8 @@ void sim_shrink(struct sim_shrink *shrink, struct sim_child *child)
     }
     accept(&state, &first, &outcome);
     for (uint32_t round = 0; any && round < ROUNDS_MAX && !is_time_up(&state); round++) {
-        any = drop_faults(&state);
+        any = make_alike(&state);
+        any = drop_faults(&state) || any;
         any = cut_nodes(&state) || any;
         any = cut_programs(&state) || any;
         any = cut_pages(&state) || any;

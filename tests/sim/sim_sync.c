@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What programs do together, and what must come of it (O6 to O9). */
+#include "tests/sim/cluster_bytes.h"
 #include "tests/sim/sim_program.h"
 
 #define BARRIER_OFFSET 64u
@@ -76,7 +77,7 @@ static void start_lock(struct sim *sim, struct sim_program *program)
     struct call call = {.op = SYNC_LOCK, .timeout_ms = -1};
 
     program->lock = (uint32_t)sim_draw(&program->row, SIM_LOCKS);
-    call.offset = sim_sync_lock_page(program, program->lock) * 4096;
+    call.offset = sim_sync_lock_page(program, program->lock) * program->page_bytes;
     if (sim_chance(&program->row, 2)) {
         call.timeout_ms = draw_timeout(program);
     }
@@ -94,14 +95,15 @@ static void start_add(struct sim *sim, struct sim_program *program)
         return;
     }
     program->page = SIM_ADD_PAGE + which;
-    call.offset = program->page * 4096;
+    call.offset = program->page * program->page_bytes;
     start(sim, program, &call);
 }
 
 static void start_swap(struct sim *sim, struct sim_program *program)
 {
     struct sim_area *area = &sim->areas[program->area];
-    struct call call = {.op = SYNC_COMPARE_SWAP, .offset = SIM_SWAP_PAGE * 4096, .timeout_ms = -1};
+    struct call call = {
+        .op = SYNC_COMPARE_SWAP, .offset = SIM_SWAP_PAGE * program->page_bytes, .timeout_ms = -1};
 
     if (area->swaps + 1 >= SIM_ADDS) {
         sim_program_rest(sim, program);
@@ -119,7 +121,7 @@ static void start_barrier(struct sim *sim, struct sim_program *program)
     struct call call = {.op = SYNC_BARRIER};
 
     program->parties = 2 + (uint32_t)sim_draw(&program->row, SIM_PARTIES_MAX - 1);
-    call.offset = SIM_SWAP_PAGE * 4096 + BARRIER_OFFSET + 8 * program->parties;
+    call.offset = SIM_SWAP_PAGE * program->page_bytes + BARRIER_OFFSET + 8 * program->parties;
     call.value = program->parties;
     call.timeout_ms = 1 + draw_timeout(program);
     barrier_of(sim, program)->arrived++;
@@ -152,6 +154,14 @@ void sim_sync_begin(struct sim *sim, struct sim_program *program)
 
 /* --- outcomes --- */
 
+/* An atomic operation on what is no number of 64 bits, by the region's type. */
+static bool has_wrong_type(const struct sim *sim, const struct sim_program *program)
+{
+    return (program->op == SYNC_FETCH_ADD || program->op == SYNC_COMPARE_SWAP) &&
+           !bytes_are_whole_number(sim->cluster, program->area,
+                                   program->page * program->page_bytes);
+}
+
 static bool may_fail(const struct sim *sim, const struct sim_program *program, int32_t error)
 {
     uint64_t page = program->op == SYNC_BARRIER ? SIM_SWAP_PAGE
@@ -159,6 +169,9 @@ static bool may_fail(const struct sim *sim, const struct sim_program *program, i
                         ? sim_sync_lock_page(program, program->lock)
                         : program->page;
 
+    if (error == DSM_EINVAL) {
+        return has_wrong_type(sim, program);
+    }
     if (error == DSM_ETIMEDOUT || error == DSM_EAGAIN) {
         return program->op == SYNC_LOCK || program->op == SYNC_SEM_WAIT ||
                program->op == SYNC_BARRIER;
@@ -205,7 +218,7 @@ static void on_lock(struct sim *sim, struct sim_program *program, int32_t error)
 void sim_sync_unlock(struct sim *sim, struct sim_program *program)
 {
     struct call call = {.op = SYNC_UNLOCK,
-                        .offset = sim_sync_lock_page(program, program->lock) * 4096,
+                        .offset = sim_sync_lock_page(program, program->lock) * program->page_bytes,
                         .timeout_ms = -1};
 
     if (program->is_void) {

@@ -166,10 +166,12 @@ void sim_touch_go_on_locked(struct sim *sim, struct sim_program *program)
 }
 
 /* Does an action on frames wake the threads that wait in this mapping? */
-static bool wakes(const struct action *action, map_id map)
+static bool wakes(const struct action *action, map_id map, bool has_groups)
 {
     switch (action->kind) {
     case ACTION_FILL:
+        return !has_groups; /* else it lies aside */
+    case ACTION_GATHER:
     case ACTION_POISON:
         return true; /* in every map */
     case ACTION_ALLOW:
@@ -190,8 +192,10 @@ void sim_touch_wake(struct sim *sim, uint32_t node, const struct action *action)
         struct sim_program *program = &sim->programs[i];
 
         if (program->is_blocked && program->node == node && program->page >= action->page &&
-            program->page < action->page + action->count && wakes(action, program->map) &&
-            program->area == sim_area_of(sim, action->region)) {
+            program->page < action->page + action->count &&
+            program->area == sim_area_of(sim, action->region) &&
+            wakes(action, program->map,
+                  cluster_group_size(sim->cluster, node, program->area) > 1)) {
             program->is_blocked = false;
             sim_program_plan(sim, program, sim_draw(&program->row, RUN_US));
         }

@@ -10,6 +10,8 @@
 #include "dsm/core/node.h"
 
 #define SOLO_ACTIONS 4096
+/** Of the pages of the regions that solo_region() makes. */
+#define SOLO_PAGE_BYTES 4096u
 
 struct solo {
     struct node *node;

@@ -448,8 +448,8 @@ static void test_unsound_records_are_not_believed(void **state)
     assert_int_equal(solo_do(solo, 1, &call), 0);
 }
 
-/* A region that says nothing of its pages gets the machine's, but may have smaller ones. */
-static void test_new_region_has_pages_of_its_own_size_or_the_machines(void **state)
+/* A region that says nothing of its pages gets the smallest, whatever the machine's are. */
+static void test_new_region_has_pages_of_its_own_size_or_the_smallest(void **state)
 {
     struct node_config config = {.page_bytes = 65536};
     struct solo *solo = solo_new(1, 3, &config);
@@ -457,10 +457,10 @@ static void test_new_region_has_pages_of_its_own_size_or_the_machines(void **sta
 
     (void)state;
     solo_call(solo, 1, &call);
-    assert_int_equal(solo_proposed(solo, 0)->record.page_size, 65536);
-    call.page_size = 4096;
+    assert_int_equal(solo_proposed(solo, 0)->record.page_size, 4096);
+    call.page_size = 16384;
     solo_call(solo, 1, &call);
-    assert_int_equal(solo_proposed(solo, 1)->record.page_size, 4096);
+    assert_int_equal(solo_proposed(solo, 1)->record.page_size, 16384);
     solo_free(solo);
 }
 
@@ -487,7 +487,7 @@ int main(void)
         FIXTURE(test_program_that_dies_while_it_opens_leaves_nothing),
         FIXTURE(test_program_that_dies_while_it_opens_disturbs_no_other),
         FIXTURE(test_unsound_records_are_not_believed),
-        cmocka_unit_test(test_new_region_has_pages_of_its_own_size_or_the_machines),
+        cmocka_unit_test(test_new_region_has_pages_of_its_own_size_or_the_smallest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

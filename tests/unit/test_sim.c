@@ -130,6 +130,71 @@ static void test_swarm_has_every_fault_and_runs_without_any(void **state)
     assert_in_range(large, 20, 200);
 }
 
+/* What a seed's machines and regions have of each kind. */
+struct kinds {
+    uint32_t with_groups, with_both, huge, mixed_orders, all_big, typed, untyped, mixed_pages;
+};
+
+static void count_kinds(struct kinds *kinds, const struct sim_options *options)
+{
+    uint32_t groups = 0, big = 0;
+    bool is_huge = false;
+
+    for (uint32_t i = 0; i < options->nodes; i++) {
+        groups += options->hardware_bytes[i] > options->page_bytes[0];
+        big += options->big_endian[i];
+        is_huge = is_huge || options->hardware_bytes[i] == 2u << 20;
+    }
+    kinds->with_groups += groups > 0;
+    kinds->with_both += groups > 0 && groups < options->nodes;
+    kinds->huge += is_huge;
+    kinds->mixed_orders += big > 0 && big < options->nodes;
+    kinds->all_big += big == options->nodes;
+    kinds->typed += options->types[0][0] != 0;
+    kinds->untyped += options->types[0][0] == 0;
+    kinds->mixed_pages += options->names > 1 && options->page_bytes[0] != options->page_bytes[1];
+}
+
+static void test_swarm_has_machines_of_every_kind(void **state)
+{
+    struct kinds kinds = {0};
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 2000; seed++) {
+        struct sim_options options;
+
+        sim_options_draw(&options, seed);
+        count_kinds(&kinds, &options);
+    }
+    assert_in_range(kinds.with_groups, 400, 1200);
+    assert_in_range(kinds.with_both, 200, 1000);
+    assert_in_range(kinds.huge, 20, 400);
+    assert_in_range(kinds.mixed_orders, 500, 1200);
+    assert_in_range(kinds.all_big, 50, 600);
+    assert_in_range(kinds.typed, 500, 1600);
+    assert_in_range(kinds.untyped, 300, 1200);
+    assert_in_range(kinds.mixed_pages, 50, 600);
+}
+
+static void test_machines_that_are_to_be_alike_are(void **state)
+{
+    const struct sim_options *options = &((struct sim_child *)*state)->shared->sim.options;
+    struct sim_overrides overrides = {.same_sizes = true, .same_orders = true, .no_types = true};
+    struct sim_overrides none = {0};
+    struct kinds kinds = {0}, before = {0};
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        hash_of(*state, &none, seed);
+        count_kinds(&before, options);
+        hash_of(*state, &overrides, seed);
+        count_kinds(&kinds, options);
+        assert_int_equal(options->page_bytes[0], CLUSTER_PAGE_BYTES);
+    }
+    assert_true(before.with_groups > 0 && before.mixed_orders > 0 && before.typed > 0);
+    assert_int_equal(kinds.with_groups + kinds.huge + kinds.mixed_orders + kinds.all_big, 0);
+    assert_int_equal(kinds.typed + kinds.mixed_pages, 0);
+}
+
 /* --- planted defects --- */
 
 /* A seed that fails when each so many messages of one kind are spoilt (struct sim_plant). */
@@ -185,6 +250,8 @@ static void test_failing_run_is_made_smaller_and_fails_in_the_same_way(void **st
     sim_overrides_apply(&shrink.best, shrink.seed, &last);
     assert_string_equal(shrink.outcome.kind, outcome.kind);
     assert_true(last.steps < first.steps);
+    /* What is wrong has nothing to do with unlike machines. */
+    assert_true(shrink.best.same_sizes && shrink.best.same_orders && shrink.best.no_types);
     assert_true(last.nodes <= first.nodes && last.programs <= first.programs);
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         assert_true(last.weights[i] == 0 || last.weights[i] == first.weights[i]);
@@ -276,6 +343,9 @@ static void test_overrides_are_printed_as_they_are_read(void **state)
     int argc = 1;
 
     (void)state;
+    overrides.same_sizes = true;
+    overrides.same_orders = true;
+    overrides.no_types = true;
     overrides.off[SIM_CRASH] = true;
     overrides.off[SIM_LATE_DEATH] = true;
     sim_overrides_print(&overrides, text, sizeof(text));
@@ -299,6 +369,8 @@ int main(void)
             test_overrides_change_the_run_and_are_the_same_run_each_time, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_fault_that_is_off_does_not_come, set_up, tear_down),
         cmocka_unit_test(test_swarm_has_every_fault_and_runs_without_any),
+        cmocka_unit_test(test_swarm_has_machines_of_every_kind),
+        cmocka_unit_test_setup_teardown(test_machines_that_are_to_be_alike_are, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             test_reader_that_says_its_copy_is_gone_and_keeps_it_is_noticed, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_home_that_never_hears_a_confirmation_is_noticed,

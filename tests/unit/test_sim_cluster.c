@@ -13,6 +13,11 @@
 
 #define NODES 3u
 #define PAGE 5u
+/** Of a hardware page of 64 KiB. */
+#define GROUP_PAGES 16u
+#define ROUNDS 4000u
+/** Of a millisecond each, that one of two waits at most. */
+#define WAIT_ROUNDS 40u
 
 /** Three nodes, the first homes all pages of a region that all have mapped. */
 struct story {
@@ -21,11 +26,11 @@ struct story {
     map_id map[NODES];
 };
 
-static void begin(struct story *story)
+static void begin_on(struct story *story, const struct sim_machine *machines)
 {
     struct node_config config = {.read_ahead_pages = 1};
 
-    story->cluster = cluster_new(NODES, &config);
+    story->cluster = cluster_new_unlike(NODES, &config, nodeset_of(0), machines);
     for (uint32_t i = 0; i < NODES; i++) {
         story->handle[i] = cluster_open(story->cluster, i, 1, "/r", 64, DSM_HOME_CREATOR);
         story->map[i] = cluster_map(story->cluster, i, 1, story->handle[i]);
@@ -33,6 +38,13 @@ static void begin(struct story *story)
     cluster_take_log(story->cluster);
     cluster_write(story->cluster, 1, story->map[1], PAGE, 7);
     cluster_run(story->cluster);
+}
+
+static void begin(struct story *story)
+{
+    static const struct sim_machine alike[NODES];
+
+    begin_on(story, alike);
 }
 
 static void test_view_tells_what_a_node_knows_of_a_page(void **state)
@@ -212,6 +224,47 @@ static void test_cluster_of_all_nodes_works(void **state)
     cluster_free(cluster);
 }
 
+/* One message on each way, and a program of each of these nodes that wants to write once. */
+static void fight(struct story *story, const uint32_t *fighters, uint32_t *waited, uint64_t round)
+{
+    uint32_t from = 0, to = 0;
+
+    for (uint32_t i = 0; i < 2; i++) {
+        uint64_t value = 2 * round + i + 1;
+        uint64_t page = (round + 3 * i) % GROUP_PAGES;
+
+        if (cluster_touch(story->cluster, fighters[i], story->map[fighters[i]], page, true,
+                          &value)) {
+            waited[i] = 0;
+        }
+        assert_true(++waited[i] <= WAIT_ROUNDS);
+    }
+    for (; cluster_next_link(story->cluster, &from, &to); to++) {
+        cluster_deliver(story->cluster, from, to);
+    }
+    cluster_tick(story->cluster, 1);
+}
+
+/* Each of two nodes needs all pages of a group at once, and takes them from the other. */
+static void test_two_nodes_of_large_pages_both_get_their_turns(void **state)
+{
+    static const struct sim_machine machines[NODES] = {{0, false}, {65536, false}, {65536, true}};
+    static const struct sim_machine mixed[NODES] = {{65536, false}, {16384, false}, {0, true}};
+    static const uint32_t fighters[] = {1, 2};
+
+    (void)state;
+    for (uint32_t kind = 0; kind < 2; kind++) {
+        struct story story;
+        uint32_t waited[2] = {0, 0};
+
+        begin_on(&story, kind == 0 ? machines : mixed);
+        for (uint64_t round = 0; round < ROUNDS; round++) {
+            fight(&story, fighters, waited, round);
+        }
+        cluster_free(story.cluster);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -221,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_outcast_runs_on_and_its_writes_may_be_lost),
         cmocka_unit_test(test_message_of_an_outcast_is_not_of_its_next_incarnation),
         cmocka_unit_test(test_cluster_of_all_nodes_works),
+        cmocka_unit_test(test_two_nodes_of_large_pages_both_get_their_turns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

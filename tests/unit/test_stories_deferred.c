@@ -424,7 +424,7 @@ static void test_node_that_retires_sends_its_groups_home(void **state)
     cluster_client_gone(story.cluster, 2, 1);
     cluster_run(story.cluster);
     event.now_ms = story.cluster->now_ms;
-    cluster_step(story.cluster, 2, &event, NULL, NULL);
+    cluster_step(story.cluster, 2, &event, NULL);
     cluster_run(story.cluster);
     assert_true(node_is_retired(story.cluster->nodes[2].node));
     assert_int_equal(story.scattered[2], 1);
