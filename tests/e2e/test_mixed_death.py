@@ -98,13 +98,13 @@ def test_values_of_a_host_that_leaves_go_home_converted(fresh_mixed):
                  f'of {host.kind.name} on {tool.host.kind.name}')
 
 
-def test_homes_that_die_leave_values_to_readers_of_other_orders(fresh_mixed):
-    """Homed and written at one host, read at one of another kind: the reader's copy is what the
-    others get when the home and owner has died."""
-    for keeper, home, reader in (('x86-64', 'armhf', 's390x'), ('x86-64', 's390x', 'arm64-64k'),
-                                 ('s390x', 'arm64-16k', 'x86-64')):
-        cluster = fresh_mixed(flags=LEASE, kinds=[keeper, home, reader, 'armhf'])
-        tools = typed(cluster, 1, 2 * GROUP, 'u32[]')
+def test_owners_that_die_leave_values_to_readers_of_other_orders(fresh_mixed):
+    """Written at one host, read at one of another kind: the reader's copy is what all others get
+    when the owner has died. A home that dies leaves what each host has."""
+    for keeper, owner, reader in (('x86-64', 'armhf', 's390x'), ('x86-64', 's390x', 'arm64-64k'),
+                                  ('s390x', 'arm64-16k', 'x86-64')):
+        cluster = fresh_mixed(flags=LEASE, kinds=[keeper, owner, reader, 'armhf'])
+        tools = typed(cluster, 3, 2 * GROUP, 'u32[]')
         for page in range(32):
             tools[1].do(f'store 0 {page * PAGE} u32 {0x01020300 + page}')
         for page in range(32):
@@ -112,9 +112,13 @@ def test_homes_that_die_leave_values_to_readers_of_other_orders(fresh_mixed):
         kill(cluster.hosts[1])
         for tool, page in itertools.product((tools[0], tools[3], tools[2]), range(32)):
             same(tool.do(f'load 0 {page * PAGE} u32'), str(0x01020300 + page),
-                 f'home {home} died, {reader} had read: {tool.host.kind.name}')
+                 f'owner {owner} died, {reader} had read: {tool.host.kind.name}')
         tools[2].do('store 0 4 u32 9')
         same(tools[0].do('load 0 4 u32'), '9', 'written after the death')
+        kill(cluster.hosts[3])
+        cluster.hosts[0].wait_log('declared dead name=d', 'the home is dead')
+        for tool, page in itertools.product((tools[0], tools[2]), range(1, 32)):
+            same(tool.do(f'load 0 {page * PAGE} u32'), str(0x01020300 + page), 'has it still')
 
 
 def test_evicted_pages_of_each_kind_come_back_with_their_values(fresh_mixed):
