@@ -21,7 +21,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import kinds  # noqa: E402  (beside this file)
 from cluster import ENVIRONMENT, Cluster  # noqa: E402
-from network import start, wait_for  # noqa: E402
+from network import start  # noqa: E402
+from programs import sent  # noqa: E402
 
 PAGE, GROUP = 4096, 65536
 MISSES, ECHOES = 64, 64
@@ -39,18 +40,6 @@ def open_on(cluster, size, page_size, maker=0):
             tool.do(f'truncate 0 {size}')
         tool.do(f'map 0 0 0 {size} w')
     return tools
-
-
-def sent(tools):
-    """Protocol messages of all agents, once no more come."""
-    last = []
-
-    def is_settled():
-        last.append(sum(int(tool.do('stats messages_sent')) for tool in tools))
-        return len(last) > 2 and last[-1] == last[-2] == last[-3]
-
-    wait_for(is_settled, 'messages come to an end')
-    return last[-1]
 
 
 class Echo:
