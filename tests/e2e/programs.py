@@ -7,7 +7,7 @@ import subprocess
 import time
 
 from cluster import ENVIRONMENT, same, true
-from network import Failure, start
+from network import Failure, start, wait_for
 
 PAGE = 4096
 HEADER = struct.Struct('<8sII')  # tests/e2e/dump.h
@@ -91,6 +91,18 @@ class Recording:
 def moves(tools):
     """How many pages have travelled between hosts; tools: one program on each host."""
     return sum(int(tool.do('stats pages_received')) for tool in tools)
+
+
+def sent(tools):
+    """Protocol messages of all agents, once no more come."""
+    last = []
+
+    def is_settled():
+        last.append(sum(int(tool.do('stats messages_sent')) for tool in tools))
+        return len(last) > 2 and last[-1] == last[-2] == last[-3]
+
+    wait_for(is_settled, 'messages come to an end')
+    return last[-1]
 
 
 def read_dump(path):

@@ -9,6 +9,7 @@ import kinds
 from cluster import same, true
 from mixed import GROUP, PAGE, together, typed
 from network import wait_for
+from programs import sent
 
 ATOMIC_EACH, LOCK_ROUNDS, LOCK_INNER, FETCH_EACH = 20000, 20, 100, 100
 # Type, offset in the record below, values that turn into other ones when bytes are mistaken.
@@ -125,6 +126,19 @@ def test_large_pages_read_while_small_ones_are_written(mixed):
     for tool in tools:
         for turn in range(5):
             same(tool.do(f'load 0 {GROUP + 8 * turn} u64'), str(turn + 1), tool.host.kind.name)
+
+
+def test_group_costs_the_messages_of_one_page(mixed):
+    """Sixteen pages of their home come to a host of 64 KiB pages by one request, its answer and its
+    end, and are upgraded by three messages more."""
+    tools = typed(mixed, 0, GROUP, 'u32[]')
+    large = tools[kinds.ALL.index('arm64-64k')]
+    tools[0].do(f'visit 0 0 {PAGE} 16 w')
+    before = sent(tools)
+    large.do('visit 0 0 4 1 r')
+    same(sent(tools) - before, 3, 'messages of a read miss')
+    large.do('visit 0 0 4 1 w')
+    same(sent(tools) - before, 6, 'messages of a read miss and an upgrade')
 
 
 def test_short_words_map_a_window_of_a_large_region(mixed):
