@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The same random program on plain memory and on three hosts' region gives the same bytes."""
 
-from cluster import same
+from cluster import same, system_calls_touch_regions
 from network import Failure
 from programs import Differential
 
 PHASES = 30
 
 
+@system_calls_touch_regions
 def test_random_programs_do_what_they_do_on_plain_memory(cluster):
     for seed in range(1, 7):
         Differential(cluster, cluster.scaled(PHASES), seed).run()

@@ -3,7 +3,7 @@
 programs run: nothing is lost and nobody is stuck. Each is shorter than what declares a node dead.
 """
 
-from cluster import same, true
+from cluster import same, system_calls_touch_regions, true
 from disturb import FLAGS, KINDS, Disturber
 from litmus import Race, exclude
 from programs import PAGE, Differential, Recording, open_made
@@ -21,6 +21,7 @@ def test_histories_are_right_while_all_is_disturbed(fresh):
     disturber.check(6)
 
 
+@system_calls_touch_regions
 def test_programs_compute_the_same_while_all_is_disturbed(fresh):
     cluster, disturber = disturbed(fresh, 2)
     for seed in (8, 9):

@@ -4,7 +4,7 @@
 import itertools
 import os
 
-from cluster import find_list, same, true
+from cluster import find_list, same, system_calls_touch_regions, true
 from network import wait_for
 
 PAGE = 4096
@@ -246,6 +246,7 @@ def test_small_budget_holds_a_large_region(fresh):
     true(resident <= (5 << 20) // PAGE, f'the budget is kept: {resident} pages are resident')
 
 
+@system_calls_touch_regions
 def test_system_calls_take_region_memory(cluster):
     """read(2) into, write(2) and send(2) from pages that are on another host."""
     name, size = cluster.name(), 200 * PAGE
@@ -259,10 +260,6 @@ def test_system_calls_take_region_memory(cluster):
     same(guest.do(f'sysread 0 0 {size} {path}'), str(size), 'read(2) into absent pages')
     same(home.do(f'check 0 0 {size} 7'), '0', 'what read(2) brought')
     os.unlink(path)
-
-
-test_system_calls_take_region_memory.why_not_sigsegv = (
-    'a system call on an absent page gives EFAULT with the SIGSEGV back end; dsm.h says so')
 
 
 def test_vm_read_and_write_take_any_alignment(cluster):
