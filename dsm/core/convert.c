@@ -69,9 +69,8 @@ static void compile_loop(const struct type *type, uint32_t number, uint64_t offs
     op->end = (uint16_t)converter->count_ops;
     if (op->end == loop + 1) {
         converter->count_ops = loop; /* there is nothing to convert in it */
-    } else if (op->end == loop + 2 && body->width != 0 &&
-               body->stride_bytes * body->count == node->size_bytes) {
-        converter->count_ops = loop;
+    } else if (op->end == loop + 2 && body->stride_bytes * body->count == node->size_bytes) {
+        converter->count_ops = loop; /* one operation is a run: a loop would have its own too */
         add_run(converter, first, body->width, offset, count * body->count);
     }
 }

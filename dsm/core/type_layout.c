@@ -147,7 +147,7 @@ static int lay_out_node(const struct layout *layout, uint32_t number, uint64_t o
 {
     struct type *type = layout->type;
     struct type_node *node = &type->nodes[number];
-    bool is_last = number > 0 && node->parent == 0 && node->end == type->count_nodes;
+    bool is_last = node->parent == 0 && node->end == type->count_nodes;
     int error = 0;
 
     if (node->kind == KIND_STRUCT) {

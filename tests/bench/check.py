@@ -12,7 +12,30 @@ import subprocess
 import sys
 
 OPERATIONS = ['fault', 'stream', 'hit', 'upgrade', 'pingpong', 'lock', 'barrier']
+TYPES = ['u8', 'u16', 'u32', 'u64', 'f32', 'f64', 'pixel', 'odd']
 KEYS = {'op', 'pinning', 'median', 'p99', 'limit', 'ratio', 'unit', 'messages_per_op'}
+
+
+def check_convert(program):
+    """Sentences on `dsm-bench convert`: a line for each type, in the caches and in memory."""
+    done = subprocess.run([program, 'convert', '--json', '--rounds', '5'], stdout=subprocess.PIPE,
+                          timeout=200, check=False)
+    lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
+    wrong = [] if done.returncode == 0 else [f'convert: exit status {done.returncode}']
+    rows = [(line['type'], line['in']) for line in lines]
+    if rows != [(name, place) for place in ('cache', 'memory') for name in TYPES]:
+        wrong.append(f'convert measures {rows}')
+    for line in lines:
+        print(json.dumps(line))
+        is_converted = line['type'] != 'u8'
+        if line['memcpy'] <= 0 or line['xdr'] < 0 or (line['convert'] > 0) != is_converted:
+            wrong.append(f'convert is implausible: {line}')
+        if ('of_memcpy' in line) != is_converted or ('of_xdr' in line) != (line['xdr'] > 0):
+            wrong.append(f'convert has ratios where it has no speeds, or none: {line}')
+    if subprocess.run([program, 'convert', '--rounds', '4'], stderr=subprocess.DEVNULL,
+                      check=False).returncode != 2:
+        wrong.append('convert takes too few rounds')
+    return wrong
 
 
 def main(program):
@@ -33,6 +56,7 @@ def main(program):
     for name, bound in (('fault', 3.1), ('upgrade', 3.1), ('pingpong', 4.1), ('barrier', 4.1)):
         if by_name.get(name, {}).get('messages_per_op', 0) > bound:
             wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages an operation')
+    wrong += check_convert(program)
     for line in lines:
         print(json.dumps(line))
     for sentence in wrong:

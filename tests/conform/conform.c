@@ -44,7 +44,7 @@ static void program_begin(struct program *program, struct fake_agent *fake)
 
 static pid_t program_start(struct fake_agent *fake, program_role *role)
 {
-    pid_t child = fork();
+    pid_t child = fake_fork(fake);
 
     if (child == 0) {
         struct program program = {0};

@@ -108,6 +108,10 @@ static void *serve(void *argument)
     struct fake_agent *fake = argument;
     bool go_on = true;
 
+    (void)pthread_mutex_lock(&fake->lock);
+    fake->is_up = true;
+    (void)pthread_cond_broadcast(&fake->changed);
+    (void)pthread_mutex_unlock(&fake->lock);
     while (go_on) {
         struct pollfd fds[POLL_COUNT];
 
@@ -176,21 +180,36 @@ int fake_start(const struct fake_options *options, struct fake_agent **fake)
     for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
         new->maps[i].uffd = -1;
     }
-    new->store = calloc(1, room_of(new->size_bytes));
-    new->is_stored = calloc(room_of(new->size_bytes) / fake_unit(), sizeof(bool));
+    new->store_bytes = room_of(new->size_bytes);
+    new->store = calloc(1, new->store_bytes);
+    new->is_stored = calloc(new->store_bytes / fake_unit(), sizeof(bool));
     new->device = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
     new->memfd = memfd_create("fake", MFD_CLOEXEC);
     new->wake = eventfd(0, EFD_CLOEXEC);
     if (new->store == NULL || new->is_stored == NULL || new->memfd < 0 || new->wake < 0 ||
-        ftruncate(new->memfd, (off_t)room_of(new->size_bytes)) != 0 ||
-        listen_start(new) != 0 || pthread_mutex_init(&new->lock, NULL) != 0 ||
-        pthread_cond_init(&new->changed, NULL) != 0 ||
+        ftruncate(new->memfd, (off_t) new->store_bytes) != 0 || listen_start(new) != 0 ||
+        pthread_mutex_init(&new->lock, NULL) != 0 || pthread_cond_init(&new->changed, NULL) != 0 ||
         pthread_create(&new->thread, NULL, serve, new) != 0) {
         free(new);
         return -1;
     }
+    (void)pthread_mutex_lock(&new->lock);
+    while (!new->is_up) {
+        (void)pthread_cond_wait(&new->changed, &new->lock);
+    }
+    (void)pthread_mutex_unlock(&new->lock);
     *fake = new;
     return 0;
+}
+
+pid_t fake_fork(struct fake_agent *fake)
+{
+    pid_t child;
+
+    (void)pthread_mutex_lock(&fake->lock);
+    child = fork();
+    (void)pthread_mutex_unlock(&fake->lock);
+    return child;
 }
 
 const char *fake_path(const struct fake_agent *fake)

@@ -6,6 +6,8 @@
 #ifndef DSM_TESTS_FAKE_AGENT_H
 #define DSM_TESTS_FAKE_AGENT_H
 
+#include <sys/types.h>
+
 #include "net/codec.h"
 
 /** The name of its node. */
@@ -53,6 +55,11 @@ struct fake_seen {
 
 /** Start one on a socket in a new directory. Returns 0, or -1 with errno. */
 int fake_start(const struct fake_options *options, struct fake_agent **fake);
+/**
+ * fork() while its thread waits: else the child could wait for ever for a lock that the thread has
+ * taken, such as those of a sanitizer's allocator.
+ */
+pid_t fake_fork(struct fake_agent *fake);
 /** Where it listens. */
 const char *fake_path(const struct fake_agent *fake);
 /** The byte of the region at an offset, never 0. */

@@ -201,6 +201,8 @@ static int on_call(struct fake_agent *fake, int client, const struct call *call,
         reply->reply.mode = 0640;
         reply->reply.uid = 7;
         reply->reply.gid = 8;
+        (void)snprintf(reply->text, sizeof reply->text, "%s", fake->seen.open.type);
+        reply->text_bytes = strlen(reply->text);
         break;
     case CALL_MAP:
         return on_map(fake, client, call, reply);

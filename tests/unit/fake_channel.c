@@ -19,7 +19,7 @@ void page_make(const struct fake_agent *fake, uint64_t offset, uint8_t *bytes)
 {
     uint64_t unit = fake_unit();
 
-    if (fake->is_stored[offset / unit]) {
+    if (offset < fake->store_bytes && fake->is_stored[offset / unit]) {
         memcpy(bytes, fake->store + offset, unit);
         return;
     }
@@ -172,7 +172,8 @@ static void page_store(struct fake_agent *fake, uint64_t offset)
     if (!page_is_here(fake, offset)) {
         return;
     }
-    if (pread(fake->memfd, fake->store + offset, unit, (off_t)offset) != (ssize_t)unit ||
+    if (offset >= fake->store_bytes ||
+        pread(fake->memfd, fake->store + offset, unit, (off_t)offset) != (ssize_t)unit ||
         fallocate(fake->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
                   (off_t)unit) != 0) {
         abort();

@@ -50,10 +50,12 @@ struct fake_agent {
     pthread_cond_t changed;
     struct fake_seen seen;
     enum command command;
+    bool is_up; /* the thread has begun */
     bool hold_locks;
     uint64_t take_page, take_count; /* of COMMAND_TAKE */
     bool take_all;
-    uint8_t *store; /* what was taken out of the memfd, as long as the region was at first */
+    uint64_t store_bytes; /* of the region at first: only pages of these are taken */
+    uint8_t *store;       /* what was taken out of the memfd */
     bool *is_stored;
 };
 

@@ -13,6 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/** Address space around what is mapped at an address. */
+#define SPARE_BYTES (64u << 20)
+
 void world_start(struct world *world, struct fake_options options)
 {
     int error;
@@ -252,12 +255,15 @@ static void undo_map(struct world *world)
     unmap(world, 0);
 }
 
-/* An address that is free: where something was until now. */
+/*
+ * An address that is free: where something was until now. So much that what other threads map
+ * meanwhile, from its end downwards, does not come to its start.
+ */
 static void prepare_map_at(struct world *world)
 {
-    world->mapped[1] = mmap(NULL, 4 * FAKE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    world->mapped[1] = mmap(NULL, SPARE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(world->mapped[1] != MAP_FAILED);
-    assert_int_equal(munmap(world->mapped[1], 4 * FAKE_PAGE), 0);
+    assert_int_equal(munmap(world->mapped[1], SPARE_BYTES), 0);
 }
 
 static int run_map_at(struct world *world)

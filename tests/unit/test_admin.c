@@ -15,6 +15,7 @@
 #include "agent/runs.h"
 #include "agent/sentence.h"
 #include "dsm.h"
+#include "net/codec.h"
 
 /** A document of so many different bytes. */
 static char *document_make(size_t len_bytes)
@@ -167,7 +168,8 @@ static void test_run_state_names_the_worst(void **state)
 }
 
 /** The sentence for an error of a call on region /photo (mode 0600 of uid 1000). */
-static void sentence_check(const struct call *call, int error, const char *const *words)
+static void sentence_check_typed(const struct call *call, int error, const char *type,
+                                 const char *const *words)
 {
     struct record record = {.kind = RECORD_REGION,
                             .name = "/photo",
@@ -185,14 +187,20 @@ static void sentence_check(const struct call *call, int error, const char *const
                                    .node = "b",
                                    .keeper = "10.0.0.1:7400 (a) does not answer",
                                    .region_max = 1 << 20};
-    char text[512];
+    char text[TEXT_BYTES_MAX];
 
+    snprintf(record.type, sizeof(record.type), "%s", type);
     sentence_write(&facts, text, sizeof(text));
     for (; *words; words++) {
         if (strstr(text, *words) == NULL) {
             fail_msg("\"%s\" lacks \"%s\"", text, *words);
         }
     }
+}
+
+static void sentence_check(const struct call *call, int error, const char *const *words)
+{
+    sentence_check_typed(call, error, "", words);
 }
 
 #define WORDS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -217,14 +225,52 @@ static void test_sentences_name_the_thing_and_the_way_out(void **state)
     sentence_check(&lock, DSM_EOWNERDEAD, WORDS("mutex", "'/photo'", "yours"));
 }
 
+/* Who opens a region with another type is shown both, cut where one has no room for the other. */
+static void test_sentences_show_both_types(void **state)
+{
+    struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .type = "u16[]"};
+    char other[DSM_TYPE_MAX + 1];
+
+    (void)state;
+    sentence_check_typed(&open, DSM_ETYPE, "struct { f64 x; }[]",
+                         WORDS("'/photo'", "'struct { f64 x; }[]'", "'u16[]'", "dsmctl region"));
+    sentence_check_typed(&open, DSM_ETYPE, "", WORDS("'/photo'", "without a type", "'u16[]'"));
+    memset(open.type, 'a', sizeof(open.type) - 1);
+    memset(other, 'b', sizeof(other) - 1);
+    other[sizeof(other) - 1] = 0;
+    sentence_check_typed(&open, DSM_ETYPE, other, WORDS("'/photo'", "bbb', not", "aaa': open"));
+    sentence_check_typed(&open, DSM_ETYPE, "", WORDS("'/photo'", "aaa': give none"));
+}
+
+/* What is no type is told with the place in it; a semaphore has none at all. */
+static void test_sentences_tell_what_is_wrong_with_a_type(void **state)
+{
+    struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .type = "u16 u61"};
+    struct reply reply = {.error = DSM_EINVAL, .node = NODE_NONE};
+    struct sentence_facts sem = {
+        .call = &open, .reply = &reply, .name = "/ready", .object = RECORD_SEM};
+    char text[TEXT_BYTES_MAX];
+
+    (void)state;
+    sentence_check(&open, DSM_EINVAL, WORDS("'/photo'", "at byte 4, 'u61'", "a type is wanted"));
+    memcpy(open.type, "u16", 4);
+    sentence_write(&sem, text, sizeof(text));
+    assert_string_equal(text, "semaphore '/ready' cannot have a type");
+    sentence_check(&open, DSM_EINVAL, WORDS("'/photo'", "page size", "power of two"));
+}
+
 /* Every error of every kind of call has a sentence, also when nothing is known of the object. */
 static void test_every_error_has_a_sentence(void **state)
 {
+#define VALUE(name, value, text) name,
+    static const int errors[] = {DSM_ERRORS(VALUE)};
+#undef VALUE
+
     (void)state;
     for (uint8_t kind = CALL_OPEN; kind < CALL_KINDS; kind++) {
-        for (int error = -1; error >= DSM_ENOTSUP; error--) {
+        for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
             struct call call = {.kind = kind, .op = SYNC_FETCH_ADD};
-            struct reply reply = {.error = error, .node = NODE_NONE};
+            struct reply reply = {.error = errors[i], .node = NODE_NONE};
             struct sentence_facts facts = {.call = &call, .reply = &reply};
             char text[512];
 
@@ -293,6 +339,8 @@ int main(void)
         cmocka_unit_test(test_too_many_runs_are_refused),
         cmocka_unit_test(test_run_state_names_the_worst),
         cmocka_unit_test(test_sentences_name_the_thing_and_the_way_out),
+        cmocka_unit_test(test_sentences_show_both_types),
+        cmocka_unit_test(test_sentences_tell_what_is_wrong_with_a_type),
         cmocka_unit_test(test_every_error_has_a_sentence),
         cmocka_unit_test(test_calls_are_remembered_until_the_client_goes),
         cmocka_unit_test(test_many_handles_are_found_and_forgotten),

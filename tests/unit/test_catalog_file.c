@@ -303,6 +303,41 @@ static void test_open_of_bad_file_says_what_is_wrong(void **state)
     assert_null(store);
 }
 
+/** Change the version of the tables, the user_version that SQLite keeps at byte 60, low byte last.
+ */
+static void version_move(const char *path, int by)
+{
+    uint8_t low;
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    assert_int_equal(pread(fd, &low, 1, 63), 1);
+    low = (uint8_t)(low + by);
+    assert_int_equal(pwrite(fd, &low, 1, 63), 1);
+    close(fd);
+}
+
+/* A file of another version's tables is told apart from a damaged one, and what to do is told. */
+static void test_open_of_another_version_says_which(void **state)
+{
+    struct fixture *f = *state;
+    struct catalog_store *store = NULL;
+    catalog_store_close(f->store);
+    f->store = NULL;
+    version_move(f->path, -1);
+    assert_int_equal(catalog_store_open(f->path, 0, &store, f->text), DSM_ESYS);
+    assert_non_null(strstr(f->text, f->path));
+    assert_non_null(strstr(f->text, "older agent"));
+    assert_non_null(strstr(f->text, "move it away"));
+    version_move(f->path, 2);
+    assert_int_equal(catalog_store_open(f->path, 0, &store, f->text), DSM_ESYS);
+    assert_non_null(strstr(f->text, "newer agent"));
+    assert_non_null(strstr(f->text, "upgrade this agent"));
+    assert_null(store);
+    version_move(f->path, -1);
+    fixture_reopen(f);
+    assert_int_equal(fixture_join(f, "c", 31), 2);
+}
+
 /* A page in the middle of the file that was overwritten is found at opening and not at midnight. */
 static void test_open_of_damaged_file_is_refused(void **state)
 {
@@ -368,6 +403,7 @@ int main(void)
         TEST(test_list_before_the_trim_is_stale),
         TEST(test_open_by_another_agent_is_busy),
         TEST(test_open_of_bad_file_says_what_is_wrong),
+        TEST(test_open_of_another_version_says_which),
         TEST(test_open_of_damaged_file_is_refused),
     };
 #undef TEST

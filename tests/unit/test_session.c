@@ -226,6 +226,34 @@ static void test_truncate_and_stat_tell_the_size(void **state)
     end(fake, dsm);
 }
 
+/* A type is asked for in its one form, and told as the agent tells it; none is asked for twice. */
+static void test_type_is_given_and_told(void **state)
+{
+    const struct dsm_shm_options given = {.type = "struct{u16 a;pad 06;f64 b;}[ ]"};
+    const struct dsm_shm_options wrong = {.type = "u16 u32"};
+    struct dsm_region *region, *other;
+    struct dsm_shm_stat stat;
+    struct fake_agent *fake;
+    struct fake_seen seen;
+    struct dsm *dsm;
+
+    (void)state;
+    begin((struct fake_options){0}, &fake, &dsm);
+    assert_int_equal(dsm_shm_open(dsm, FAKE_REGION, O_RDWR, 0, &given, &region), 0);
+    fake_look(fake, &seen);
+    assert_string_equal(seen.open.type, "struct { u16 a; pad 6; f64 b; }[]");
+    assert_int_equal(dsm_shm_stat(region, &stat), 0);
+    assert_string_equal(stat.type, "struct { u16 a; pad 6; f64 b; }[]");
+    assert_int_equal(dsm_shm_open(dsm, FAKE_REGION, O_RDWR, 0, &wrong, &other), DSM_EINVAL);
+    assert_sentence(dsm, "'/photo'", "element 2 at offset 2: a u32 must lie at a multiple of 4");
+    fake_look(fake, &seen);
+    assert_string_equal(seen.open.type, stat.type);
+    assert_int_equal(dsm_shm_open(dsm, FAKE_REGION, O_RDONLY, 0, NULL, &other), 0);
+    assert_int_equal(dsm_shm_stat(other, &stat), 0);
+    assert_string_equal(stat.type, "");
+    end(fake, dsm);
+}
+
 static void test_counters_come_in_their_order(void **state)
 {
     struct dsm_stats stats;
@@ -272,8 +300,8 @@ static void test_sessions_end_without_a_trace(void **state)
 static void test_errors_have_names_and_texts(void **state)
 {
     (void)state;
-#define ERROR_CHECK(name, value, text)                \
-    assert_string_equal(dsm_error_name(name), #name); \
+#define ERROR_CHECK(name, value, text)                                                             \
+    assert_string_equal(dsm_error_name(name), #name);                                              \
     assert_string_equal(dsm_strerror(name), text);
     DSM_ERRORS(ERROR_CHECK)
 #undef ERROR_CHECK
@@ -293,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_open_with_bad_arguments_is_refused),
         cmocka_unit_test(test_refused_open_tells_why),
         cmocka_unit_test(test_truncate_and_stat_tell_the_size),
+        cmocka_unit_test(test_type_is_given_and_told),
         cmocka_unit_test(test_counters_come_in_their_order),
         cmocka_unit_test(test_sessions_end_without_a_trace),
         cmocka_unit_test(test_errors_have_names_and_texts),

@@ -46,7 +46,8 @@ static void test_text_is_brought_to_one_form(void **state)
         {" f32 [ 007 ] [2][\n]", "f32[7][2][]"},
         {"u32[4]struct{u16 red;u16 green;pad 4;f64 value;}[]",
          "u32[4] struct { u16 red; u16 green; pad 4; f64 value; }[]"},
-        {"u8 pad 07 u64\ti64 f64", "u8 pad 7 u64 i64 f64"},
+        {"u8 pad 07 u64\ti64\r\nf64", "u8 pad 7 u64 i64 f64"},
+        {"struct{u8 Az_Z9;}", "struct { u8 Az_Z9; }"},
         {"struct{struct{ref r;}[2]in;i8 _a1;pad 7;}", "struct { struct { ref r; }[2] in; i8 _a1; "
                                                       "pad 7; }"},
     };
