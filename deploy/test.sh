@@ -80,11 +80,13 @@ run_coverage() {
 # run_foreign KIND PAGE_BYTES: what depends on the order of bytes and on the sizes of words and
 # pages, in an emulator.
 run_foreign() {
-    local tests=(types pool directory window message record node sync catalog_view handles page
-        page_ahead page_evict owner home home_death calls stories stories_trouble hostile oracle
-        sim_cluster history regressions regressions_core catalog_store catalog_file catalog peers
-        peers_input buffer codec codec_input frame tls link table log session requests authority
-        driver conform_sigsegv)
+    local tests=(types pool directory window message record node sync sync_death catalog_view
+        catalog_type handles page page_ahead page_evict page_defer group owner home home_death calls
+        stories stories_trouble stories_groups stories_deferred hostile oracle sim_cluster history
+        regressions regressions_core type convert conversions catalog_store catalog_file catalog
+        peers peers_input buffer codec codec_input frame tls link table log session requests
+        authority driver frames_groups frames_channel frames_cutoff threads mapping_pages clients
+        conform_sigsegv)
     QEMU_PAGESIZE="$2" run_tests "$root/build/$1" "$1-$2" "${tests[@]}"
 }
 
@@ -118,6 +120,10 @@ build "$root/build"
 
 say 'Tests'
 run_tests "$root/build" plain --no-suite mixed
+
+say 'The same on hosts whose kernels serve no faults, a quarter of the rounds'
+DSM_FAULTS=sigsegv DSM_E2E_SCALE=0.25 run_alone sigsegv-e2e "$root/tests/e2e/run.py" \
+    --build "$root/build"
 
 say 'Unlike machines: builds, tests in an emulator, hosts of all kinds in one cluster'
 run_alone foreign "$root/deploy/foreign.sh"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * A dump: what one thread did to shared words, in program order. Written by e2e-tool, read by
- * dsm-history. A header, then `count` ops, all in the byte order of the host.
+ * dsm-history. A header, then `count` ops, all of it little-endian: hosts of several orders write
+ * parts of one history.
  */
 #ifndef DSM_E2E_DUMP_H
 #define DSM_E2E_DUMP_H

@@ -4,6 +4,7 @@
  * make a sequentially consistent history? Exit status 0: yes; 1: no, with the reason; 2: a dump
  * cannot be used.
  */
+#include <endian.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +35,8 @@ static int add_ops(struct history *history, FILE *file, const char *path)
         memcmp(header.magic, DUMP_MAGIC, sizeof(header.magic)) != 0) {
         return refuse(path, "not a dump of operations");
     }
+    header.thread = le32toh(header.thread);
+    header.count = le32toh(header.count);
     ops = realloc(history->ops, (history->count + header.count) * sizeof(*ops) + 1);
     if (!ops) {
         return refuse(path, "no memory for so many operations");
@@ -44,11 +47,12 @@ static int add_ops(struct history *history, FILE *file, const char *path)
             return refuse(path, "it has fewer operations than it says");
         }
         ops[history->count++] = (struct history_op){.thread = header.thread,
-                                                    .location = op.location,
-                                                    .reads = (op.flags & DUMP_READS) != 0,
-                                                    .writes = (op.flags & DUMP_WRITES) != 0,
-                                                    .read = op.read,
-                                                    .written = op.written};
+                                                    .location = le32toh(op.location),
+                                                    .reads = (le32toh(op.flags) & DUMP_READS) != 0,
+                                                    .writes =
+                                                        (le32toh(op.flags) & DUMP_WRITES) != 0,
+                                                    .read = le64toh(op.read),
+                                                    .written = le64toh(op.written)};
     }
     return fgetc(file) == EOF ? 0 : refuse(path, "it has more operations than it says");
 }

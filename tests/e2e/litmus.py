@@ -153,11 +153,15 @@ class Race:
                 open_made(tool, name, lengths[slot], slot)
             self.tools.append(tool)
 
+    def moves(self):
+        """Pages that came to the hosts of all programs."""
+        return moves({tool.host.name: tool for tool in self.tools + self.makers}.values())
+
     def start(self):
         self.open()
         places = ' '.join(f'{slot}:{offset}:{self.placement.stride}'
                           for slot, offset in self.placement.offsets)
-        self.moved, self.seconds = -moves(self.makers), -time.monotonic()
+        self.moved, self.seconds = -self.moves(), -time.monotonic()
         for tool, (_, roles) in zip(self.tools, self.programs):
             tool.send(f'litmus {self.shape} {roles} {self.mode} {self.rounds} {self.batch} '
                       f'{self.seed} {self.placement.regions} {self.placement.regions} {places}')
@@ -166,7 +170,7 @@ class Race:
         for tool in self.tools:
             tool.answer(seconds=seconds)
         self.seconds += time.monotonic()
-        self.moved += moves(self.makers)
+        self.moved += self.moves()
         self.counts = decode(self.shape, self.tools[0].do(
             f'outcomes {self.placement.regions} {self.roles} {self.rounds}'))
         for tool in self.tools + self.makers:

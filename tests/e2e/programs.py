@@ -7,11 +7,11 @@ import subprocess
 import time
 
 from cluster import ENVIRONMENT, same, true
-from network import Failure, start
+from network import Failure, start, wait_for
 
 PAGE = 4096
-HEADER = struct.Struct('=8sII')  # tests/e2e/dump.h
-OP = struct.Struct('=IIQQ')
+HEADER = struct.Struct('<8sII')  # tests/e2e/dump.h
+OP = struct.Struct('<IIQQ')
 READS, WRITES = 1, 2
 
 
@@ -40,7 +40,7 @@ def dsm_history(cluster, files):
 
 
 class Recording:
-    """Random operations of six threads, two on each host, on words of a few pages."""
+    """Random operations of two threads on each host on words of a few pages."""
 
     def __init__(self, cluster, ops, seed, words=36, pages=2, regions=2, page_size=PAGE, home=0):
         self.cluster, self.ops, self.seed, self.words = cluster, ops, seed, words
@@ -49,14 +49,15 @@ class Recording:
         self.pages, self.regions = pages, regions
         self.page_size, self.home = page_size, home
         self.prefix = f'{cluster.directory}/history{cluster.name()[1:]}'
-        self.files = [f'{self.prefix}.{thread}' for thread in range(6)]
+        self.threads = 2 * len(cluster.hosts)
+        self.files = [f'{self.prefix}.{thread}' for thread in range(self.threads)]
         self.seconds, self.moved = 0, 0
 
     def run(self, watch=None):
         """Regions are homed at different hosts; each host's program has two threads."""
         names = [self.cluster.name('history') for _ in range(self.regions)]
         makers = [self.cluster.hosts[(2 + slot) % 3].tool().open(
-            name, self.pages * PAGE, options=f'{self.page_size} {self.home}')
+            name, self.pages * PAGE, options=f'{self.page_size} {self.home} u64[]')
             for slot, name in enumerate(names)]
         tools = self.cluster.tools()
         for tool in tools:
@@ -64,8 +65,8 @@ class Recording:
                 open_made(tool, name, self.pages * PAGE, slot)
         before, begin = moves(tools), time.monotonic()
         for number, tool in enumerate(tools):
-            tool.send(f'record {2 * number} 2 6 {self.ops} {self.seed} {self.words} {self.pages} '
-                      f'{self.regions} {self.prefix}')
+            tool.send(f'record {2 * number} 2 {self.threads} {self.ops} {self.seed} {self.words} '
+                      f'{self.pages} {self.regions} {self.prefix}')
         answers(tools, watch)
         self.seconds = time.monotonic() - begin
         self.moved = moves(tools) - before
@@ -77,18 +78,31 @@ class Recording:
         status, output = dsm_history(self.cluster, self.files)
         if status != 0:
             raise Failure(f'{self.label}: {output}')
-        same(output.split()[0], str(6 * self.ops), f'{self.label}: operations checked')
+        same(output.split()[0], str(self.threads * self.ops), f'{self.label}: operations checked')
         true(self.moved >= 20, f'{self.label}: pages moved: {self.moved}')
         return self
 
     def report(self):
-        return (f'{self.label}: {6 * self.ops} operations, {6 * self.ops / self.seconds:.0f} a '
-                f'second, {self.moved} pages moved, sequentially consistent')
+        count = self.threads * self.ops
+        return (f'{self.label}: {count} operations, {count / self.seconds:.0f} a second, '
+                f'{self.moved} pages moved, sequentially consistent')
 
 
 def moves(tools):
     """How many pages have travelled between hosts; tools: one program on each host."""
     return sum(int(tool.do('stats pages_received')) for tool in tools)
+
+
+def sent(tools):
+    """Protocol messages of all agents, once no more come."""
+    last = []
+
+    def is_settled():
+        last.append(sum(int(tool.do('stats messages_sent')) for tool in tools))
+        return len(last) > 2 and last[-1] == last[-2] == last[-3]
+
+    wait_for(is_settled, 'messages come to an end')
+    return last[-1]
 
 
 def read_dump(path):

@@ -63,7 +63,11 @@ class Runner:
     def why_not(self, function):
         """Why a test cannot run here, or None."""
         needs = inspect.signature(function).parameters
-        return kinds.missing(self.foreign) if {'mixed', 'fresh_mixed'} & set(needs) else None
+        if {'mixed', 'fresh_mixed'} & set(needs):
+            return kinds.missing(self.foreign)
+        if os.environ.get('DSM_FAULTS') == 'sigsegv':
+            return getattr(function, 'why_not_sigsegv', None)
+        return None
 
     def run(self, function):
         """Run one test; returns what went wrong, or None."""

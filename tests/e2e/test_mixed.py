@@ -3,15 +3,14 @@
 
 import itertools
 import json
-import signal
 import subprocess
 
 import kinds
-from cluster import same
-from litmus import Race, exclude
+from cluster import same, true
+from mixed import GROUP, PAGE, together, typed
+from network import wait_for
+from programs import sent
 
-PAGE = 4096
-GROUP = 65536  # the largest hardware page of all kinds
 ATOMIC_EACH, LOCK_ROUNDS, LOCK_INNER, FETCH_EACH = 20000, 20, 100, 100
 # Type, offset in the record below, values that turn into other ones when bytes are mistaken.
 FIELDS = [
@@ -31,24 +30,6 @@ SPECIAL = {'f32': (4, [0x7fc12345, 0xffc00001, 0x7fa00001, 0x7f800000, 0xff80000
            'f64': (8, [0x7ff8123456789abc, 0xfff8000000000001, 0x7ff4000000000001,
                        0x7ff0000000000000, 0xfff0000000000000, 0x8000000000000000, 1,
                        0x800fffffffffffff])}
-
-
-def typed(cluster, maker, size, text, page_size=PAGE, home=0):
-    """One program on each host with a typed region of its own name mapped; maker's makes it."""
-    name = cluster.name('typed')
-    tools = cluster.tools()
-    for tool in [tools[maker]] + [tool for tool in tools if tool is not tools[maker]]:
-        tool.do(f'open 0 {name} wc 0600 {page_size} {home} {text}')
-        if tool is tools[maker]:
-            tool.do(f'truncate 0 {size}')
-        tool.do(f'map 0 0 0 {size} w')
-    return tools
-
-
-def together(tools, command):
-    for number, tool in enumerate(tools):
-        tool.send(command(number))
-    return [tool.answer(seconds=180) for tool in tools]
 
 
 def test_atomic_increments_of_all_kinds_are_not_lost(mixed):
@@ -147,6 +128,19 @@ def test_large_pages_read_while_small_ones_are_written(mixed):
             same(tool.do(f'load 0 {GROUP + 8 * turn} u64'), str(turn + 1), tool.host.kind.name)
 
 
+def test_group_costs_the_messages_of_one_page(mixed):
+    """Sixteen pages of their home come to a host of 64 KiB pages by one request, its answer and its
+    end, and are upgraded by three messages more."""
+    tools = typed(mixed, 0, GROUP, 'u32[]')
+    large = tools[kinds.ALL.index('arm64-64k')]
+    tools[0].do(f'visit 0 0 {PAGE} 16 w')
+    before = sent(tools)
+    large.do('visit 0 0 4 1 r')
+    same(sent(tools) - before, 3, 'messages of a read miss')
+    large.do('visit 0 0 4 1 w')
+    same(sent(tools) - before, 6, 'messages of a read miss and an upgrade')
+
+
 def test_short_words_map_a_window_of_a_large_region(mixed):
     """A program of 32 bits maps a piece of a region larger than its address space, and adds to
     words beyond it. (qemu-user 7.2 takes 32 bits of the offset of an armhf program's mmap.)"""
@@ -182,6 +176,78 @@ def test_wrong_types_are_refused_on_each_kind(mixed):
         tool.fails(f'open 1 {known} w 0600 0 0 u16[]', 'DSM_ETYPE', known)
 
 
+def test_remote_operations_name_what_they_cannot_work_on(mixed):
+    """In a typed region that is a u64 or an i64; the sentence names the place and its type."""
+    for tool in typed(mixed, 3, GROUP, 'struct,{,i64,sum;,u32,low;,f32,rate;,}[]'):
+        tool.fails('fetchadd 0 8 1', 'DSM_EINVAL', 'u32', '8')
+        tool.fails('cas 0 24 0 1', 'DSM_EINVAL', 'u32')
+        tool.do('fetchadd 0 16 1')
+    same(tool.do('load 0 16 i64'), '5', 'of the right type')
+
+
+def test_remote_operations_on_bytes_are_little_endian_everywhere(mixed):
+    """An untyped region is bytes: those of a remote operation are the same on each kind."""
+    tools = mixed.tools()
+    name = mixed.name('bytes')
+    for tool in tools:
+        tool.open(name, GROUP if tool is tools[0] else None)
+    together(tools, lambda number: 'fetchadd 0 64 0x0102030405 50')
+    for tool in tools:
+        same(tool.do('read 0 64 8'), (250 * 0x0102030405).to_bytes(8, 'little').hex(),
+             f'a sum on {tool.host.kind.name}')
+    for number, tool in enumerate(tools):
+        same(tool.do(f'cas 0 72 {0x1234 * number} {0x1234 * (number + 1)}'), str(0x1234 * number),
+             f'what {tool.host.kind.name} replaced')
+        same(tool.do(f'cas 0 72 {1 << 60} 1'), str(0x1234 * (number + 1)),
+             f'what {tool.host.kind.name} left')
+    for writer, reader in itertools.product(tools, tools):
+        writer.do(f'write 0 128 {writer.host.name.encode().hex()}0102030405060708')
+        same(reader.do('read 0 128 9'), f'{writer.host.name.encode().hex()}0102030405060708',
+             'bytes are not turned')
+
+
+def test_swaps_of_all_kinds_succeed_once(mixed):
+    """Each kind replaces each value of a typed counter by the next: of five, one is first."""
+    tools = typed(mixed, 2, GROUP, 'u64[]')
+    for value in range(20):
+        seen = together(tools, lambda number, value=value: f'cas 0 8 {value} {value + 1}')
+        same(seen.count(str(value)), 1, f'who replaced {value}: {seen}')
+    for tool in tools:
+        same(tool.do('load 0 8 u64'), '20', tool.host.kind.name)
+
+
+def test_kinds_are_told_on_each_host(mixed):
+    """dsmctl nodes: page, order and word of every node, the same from everywhere."""
+    expected = [(host.name, host.kind.page_bytes,
+                 'big' if host.kind.name == 's390x' else 'little',
+                 32 if host.kind.name == 'armhf' else 64) for host in mixed.hosts]
+    for host in mixed.hosts:
+        nodes = sorted(host.ctl_json('nodes')['nodes'], key=lambda node: node['name'])
+        same([(node['name'], node['page_bytes'], node['byte_order'], node['word_bits'])
+              for node in nodes], expected, f'as {host.kind.name} tells them')
+        same(sum('64 KiB' in line for line in host.ctl('nodes').split('\n')), 1, 'in the table')
+
+
+def test_bouncing_groups_are_reported_with_advice(mixed):
+    """A program of 4 KiB pages and one of 64 KiB tear at a page: log and dsmctl say what to do."""
+    name = f'/typed-{mixed.count_names + 1}'
+    tools = typed(mixed, 0, GROUP, 'u64[]')
+    large = next(tool for tool in tools if tool.host.kind.page_bytes == GROUP)
+    said = len(large.host.log())
+
+    def bounced():
+        together([tools[0], large], lambda number: f'add 0 {8192 * number} 200000')
+        return 'groups of pages bounce' in large.host.log()[said:]
+
+    wait_for(bounced, 'the agent of the large pages complains', 60)
+    line = next(line for line in large.host.log()[said:].split('\n') if 'bounce' in line)
+    for word in ('page_size=4096', 'hardware_page=65536', 'page_size of 65536 or more'):
+        true(word in line, f'{word} in: {line}')
+    groups = large.host.ctl_json('region', name)['region']['groups']
+    same(groups['page_bytes'], GROUP, 'as dsmctl tells it')
+    true('65536 or more' in groups['advice'] and groups['scattered_per_s_peak'] >= 50, groups)
+
+
 def test_seed_of_the_simulator_is_the_same_run_on_each_kind(mixed):
     """The protocol's core knows neither orders of bytes nor sizes of words."""
     for seed in range(1, 9):
@@ -190,45 +256,3 @@ def test_seed_of_the_simulator_is_the_same_run_on_each_kind(mixed):
             stdout=subprocess.PIPE, timeout=120).stdout for host in mixed.hosts}
         same({name: json.loads(out)['hash'] for name, out in runs.items()},
              dict.fromkeys(runs, json.loads(runs[kinds.NATIVE])['hash']), f'seed {seed}')
-
-
-def test_critical_sections_hold_on_all_kinds(mixed):
-    for kind in ('peterson', 'bakery'):
-        exclude(mixed, kind, 2, 50, programs=[(3, '0'), (2, '1')])
-
-
-def test_litmus_on_unlike_pairs(mixed):
-    """Message passing and store buffering between big- and little-endian, small and large pages."""
-    for shape in ('mp', 'sb'):
-        Race(mixed, shape, programs=[(3, '0'), (2, '1')], rounds=128, batch=8).run().check(kinds=1)
-
-
-def test_death_of_each_kind_leaves_the_others_at_work(fresh_mixed):
-    """The agent of one kind after another is killed: what only it had is lost, and nothing else."""
-    cluster = fresh_mixed(flags=['--lease-ms', '2000'])
-    tools = typed(cluster, 0, 8 * GROUP, 'u64[]')
-    tools[0].do('store 0 0 u64 41')
-    count = 0
-    for victim in range(4, 0, -1):
-        own = victim * GROUP
-        tools[victim].do(f'store 0 {own} u64 42')
-        same(tools[victim].do('load 0 0 u64'), '41', 'read before the death')
-        kill(cluster.hosts[victim])
-        others = tools[:victim]
-        for tool in others:
-            same(tool.do('load 0 0 u64'), '41', f'kept on {tool.host.kind.name}')
-        together(others, lambda number: 'add 0 64 500')
-        count += 500 * victim
-        for tool in others:
-            same(tool.do('load 0 64 u64'), str(count), f'counter on {tool.host.kind.name}')
-        reader = others[-1].host.tool()
-        reader.do(f'open 0 /typed-{cluster.count_names} r 0')
-        reader.do(f'map 0 0 {own} {GROUP} r')
-        number, _ = reader.dies('load 0 0 u64')
-        same(number, signal.SIGBUS, f'how a page of {tools[victim].host.kind.name} is lost')
-
-
-def kill(host):
-    host.agent.kill()
-    host.agent.wait()
-    host.agent = None

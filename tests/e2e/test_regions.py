@@ -261,6 +261,10 @@ def test_system_calls_take_region_memory(cluster):
     os.unlink(path)
 
 
+test_system_calls_take_region_memory.why_not_sigsegv = (
+    'a system call on an absent page gives EFAULT with the SIGSEGV back end; dsm.h says so')
+
+
 def test_vm_read_and_write_take_any_alignment(cluster):
     name = cluster.name()
     home = cluster.a.tool().open(name, 4 * PAGE)

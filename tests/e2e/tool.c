@@ -111,8 +111,8 @@ uint64_t pattern(uint64_t seed, uint64_t position)
 static const struct command *find_command(const char *name)
 {
     static const struct command *const tables[] = {
-        region_commands,    memory_commands,  sync_commands,    litmus_commands,
-        exclusion_commands, history_commands, program_commands, value_commands,
+        region_commands,  memory_commands,  sync_commands,  litmus_commands, exclusion_commands,
+        history_commands, program_commands, value_commands, visit_commands,
     };
 
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {

@@ -53,6 +53,7 @@ extern const struct command exclusion_commands[];
 extern const struct command history_commands[];
 extern const struct command program_commands[];
 extern const struct command value_commands[];
+extern const struct command visit_commands[];
 
 /** A word as text, as a number (base 10, 8 or 16 as in C). */
 const char *word_text(const struct words *words, unsigned index);

@@ -8,6 +8,7 @@
  *   counted    C11 fetch-add of 1, dsm_fetch_add, loads
  *   owned      stores by one thread, dsm_vm_write among them; loads by all
  */
+#include <endian.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -161,24 +162,30 @@ static int do_op(struct recorder *recorder, uint64_t number)
     return error;
 }
 
-/* FILE.THREAD */
-static int dump(const struct recorder *recorder)
+/* FILE.THREAD, little-endian; the recorder's own operations are turned for it. */
+static int dump(struct recorder *recorder)
 {
-    struct dump_header header = {.thread = recorder->who,
-                                 .count = (uint32_t)recorder->recording->ops};
+    uint32_t count = (uint32_t)recorder->recording->ops;
+    struct dump_header header = {.thread = htole32(recorder->who), .count = htole32(count)};
     char path[512] = "";
     FILE *file = NULL;
     bool is_written = false;
 
     (void)snprintf(path, sizeof(path), "%s.%u", recorder->recording->file, recorder->who);
     memcpy(header.magic, DUMP_MAGIC, sizeof(header.magic));
+    for (uint32_t i = 0; i < count; i++) {
+        struct dump_op *op = &recorder->dump[i];
+
+        *op = (struct dump_op){htole32(op->location), htole32(op->flags), htole64(op->read),
+                               htole64(op->written)};
+    }
     file = fopen(path, "wbe");
     if (!file) {
         return DSM_ESYS;
     }
     is_written =
         fwrite(&header, sizeof(header), 1, file) == 1 &&
-        fwrite(recorder->dump, sizeof(*recorder->dump), header.count, file) == header.count;
+        fwrite(recorder->dump, sizeof(*recorder->dump), count, file) == count;
     return fclose(file) == 0 && is_written ? 0 : DSM_ESYS;
 }
 

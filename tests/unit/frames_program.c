@@ -204,16 +204,6 @@ static void child_main(struct child *child, uint32_t backend, int memfd, uint64_
 
 /* The agent's part. */
 
-bool has_userfaultfd(void)
-{
-    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-    int uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-
-    close(device);
-    close(uffd);
-    return uffd >= 0;
-}
-
 static void on_fault(void *context, map_id map, uint64_t page, bool write)
 {
     struct agent_side *side = context;

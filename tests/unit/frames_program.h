@@ -12,6 +12,7 @@
 #include "agent/frames.h"
 #include "channel_child.h"
 #include "net/codec.h"
+#include "probe.h"
 
 #define HARDWARE_PAGE 4096u
 #define PROGRAM_PAGES_MAX 4096u
@@ -77,8 +78,6 @@ struct agent_side {
     uint8_t *store;
 };
 
-/** Can a userfaultfd be had here? An emulator may have the device and nothing behind it. */
-bool has_userfaultfd(void);
 /** Make the loop, the frames and one region. */
 void side_open(struct agent_side *side, uint64_t count_pages, uint32_t page_size);
 /** The same where the hardware page is `hardware_page` bytes. */

@@ -27,6 +27,7 @@
 
 #include "dsm.h"
 #include "tests/unit/fake_agent.h"
+#include "tests/unit/probe.h"
 
 #define PAGES 40u
 #define SIZE_BYTES (PAGES * FAKE_PAGE)
@@ -212,8 +213,8 @@ static struct fake_seen run_in_child(struct fake_options options, void (*run)(co
     pid_t child;
     int status;
 
-    if (access("/dev/userfaultfd", R_OK) != 0 || getuid() != 0) {
-        print_message("it takes root and /dev/userfaultfd\n");
+    if (!has_userfaultfd() || getuid() != 0) {
+        print_message("SKIP: it takes root and a userfaultfd\n");
         skip();
     }
     assert_int_equal(pipe(ends), 0);

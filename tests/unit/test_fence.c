@@ -25,6 +25,7 @@
 #include "dsm.h"
 #include "dsm/lib/session.h"
 #include "tests/unit/fake_agent.h"
+#include "tests/unit/probe.h"
 
 #define PAGES 16u
 #define SIZE_BYTES (PAGES * FAKE_PAGE)
@@ -292,8 +293,8 @@ static int child_end(struct child *child, char *text, size_t size_bytes)
 static void begin(struct fake_options options, const char *role, struct fake_agent **fake,
                   struct child *child)
 {
-    if (access("/dev/userfaultfd", R_OK) != 0) {
-        print_message("no /dev/userfaultfd to open\n");
+    if (!has_userfaultfd()) {
+        print_message("SKIP: no userfaultfd can be had here\n");
         skip();
     }
     options.size_bytes = SIZE_BYTES;
@@ -367,8 +368,8 @@ static void test_agent_death_ends_calls_with_an_error(void **state)
     int status;
 
     (void)state;
-    if (access("/dev/userfaultfd", R_OK) != 0) {
-        print_message("no /dev/userfaultfd to open\n");
+    if (!has_userfaultfd()) {
+        print_message("SKIP: no userfaultfd can be had here\n");
         skip();
     }
     assert_int_equal(fake_start(&options, &fake), 0);
@@ -395,8 +396,8 @@ static void test_nonsense_fences_too(void **state)
     int status;
 
     (void)state;
-    if (access("/dev/userfaultfd", R_OK) != 0) {
-        print_message("no /dev/userfaultfd to open\n");
+    if (!has_userfaultfd()) {
+        print_message("SKIP: no userfaultfd can be had here\n");
         skip();
     }
     assert_int_equal(fake_start(&options, &fake), 0);

@@ -18,6 +18,7 @@
 #include "dsm.h"
 #include "dsm/lib/session.h"
 #include "tests/unit/fake_agent.h"
+#include "tests/unit/probe.h"
 
 #define PAGES 32u
 #define SIZE_BYTES (PAGES * FAKE_PAGE)
@@ -31,8 +32,8 @@ struct world {
 
 static void begin(struct world *world, struct fake_options options)
 {
-    if (access("/dev/userfaultfd", R_OK) != 0) {
-        print_message("no /dev/userfaultfd to open\n");
+    if (!has_userfaultfd()) {
+        print_message("SKIP: no userfaultfd can be had here\n");
         skip();
     }
     options.size_bytes = options.size_bytes ? options.size_bytes : SIZE_BYTES;
