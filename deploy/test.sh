@@ -50,8 +50,9 @@ run_tests() {
 
 # run_threads DIR: what has threads, or talks to what has them, under TSAN.
 run_threads() {
-    local tests=(session requests mapping fence confined clients frames frames_edges link peers
-        catalog driver threads)
+    local tests=(session requests mapping mapping_pages fence confined clients attach frames
+        frames_edges frames_channel frames_cutoff frames_groups conversions link peers catalog
+        driver threads)
     ninja -C "$1" agent/dsm-agent agent/dsmctl tests/e2e-tool tests/e2e-peer tests/e2e-session
     meson test -C "$1" --print-errorlogs --logbase thread --setup thread "${tests[@]}" || true
     logs+=("thread=$1/meson-logs/thread-thread.json")
