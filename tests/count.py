@@ -17,11 +17,14 @@ import sys
 PLAIN = re.compile(r'^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$', re.M)
 CMOCKA_RUN = re.compile(r'^\[=+\] (?:\S+: )?(\d+) test\(s\) run\.', re.M)
 CMOCKA_PASSED = re.compile(r'^\[\s*PASSED\s*\] (\d+) test\(s\)\.', re.M)
+SKIPPED = 77  # exit status of a program that cannot test here at all, as meson takes it
 CMOCKA_SKIPPED = re.compile(r'^\[\s*SKIPPED\s*\] (?:\S+: )?(\d+) test\(s\)', re.M)
 
 
 def count_output(text, returncode):
     """(passed, failed, skipped) of one program."""
+    if returncode == SKIPPED:
+        return 0, 0, 1
     plain = PLAIN.findall(text)
     if plain:
         passed, failed, skipped = (int(number or 0) for number in plain[-1])
