@@ -82,9 +82,9 @@ run_coverage() {
 run_foreign() {
     local tests=(types pool directory window message record node sync sync_death catalog_view
         catalog_type handles page page_ahead page_evict page_defer group owner home home_death calls
-        stories stories_trouble stories_groups stories_deferred hostile oracle sim_cluster history
+        stories stories_trouble stories_groups stories_deferred oracle sim_cluster history
         regressions regressions_core type convert conversions catalog_store catalog_file catalog
-        peers peers_input buffer codec codec_input frame tls link table log session requests
+        peers buffer codec codec_input frame tls link table log session requests
         authority driver frames_groups frames_channel frames_cutoff threads mapping_pages clients
         conform_sigsegv)
     QEMU_PAGESIZE="$2" run_tests "$root/build/$1" "$1-$2" "${tests[@]}"
