@@ -15,8 +15,8 @@
 
 #include "dsm.h"
 #include "dsm/lib/segv_map.h"
+#include "dsm/lib/thread.h"
 
-#define STACK_BYTES (256u << 10)
 #define EVENTS_PER_TURN 32
 #define ORDERS_PER_TURN 64u
 
@@ -150,29 +150,6 @@ static void *serve(void *argument)
     return NULL;
 }
 
-static int thread_start(struct segv_service *service)
-{
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    int error;
-
-    if (pthread_attr_init(&attributes) != 0) {
-        return DSM_ESYS;
-    }
-    (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    /* The new thread inherits the mask: none of the program's handlers ever runs in it. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&service->thread, &attributes, serve, service);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attributes);
-    if (error != 0) {
-        return DSM_ESYS;
-    }
-    (void)pthread_setname_np(service->thread, "dsm-faults");
-    return 0;
-}
-
 static void descriptors_close(struct segv_service *service)
 {
     int *const descriptors[] = {&service->epoll, &service->stop, &service->empty};
@@ -187,6 +164,7 @@ static void descriptors_close(struct segv_service *service)
 static int service_start(struct segv_service *service)
 {
     struct epoll_event stop = {.events = EPOLLIN, .data = {.ptr = NULL}};
+    const struct thread_work work = {"dsm-faults", serve, service};
     int error = DSM_ESYS;
 
     service->epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -203,7 +181,7 @@ static int service_start(struct segv_service *service)
     if (error != 0) {
         goto close_lock;
     }
-    error = thread_start(service);
+    error = thread_start(&work, &service->thread);
     if (error == 0) {
         return 0;
     }

@@ -3,14 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdint.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "dsm.h"
-
-#define STACK_BYTES (256u << 10)
+#include "dsm/lib/thread.h"
 
 static void *watch(void *argument)
 {
@@ -36,31 +34,9 @@ static void *watch(void *argument)
     }
 }
 
-static int thread_start(struct watchdog *watchdog)
-{
-    pthread_attr_t attributes;
-    sigset_t all, before;
-    int error;
-
-    if (pthread_attr_init(&attributes) != 0) {
-        return DSM_ESYS;
-    }
-    (void)pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    /* The new thread inherits the mask: none of the program's handlers ever runs in it. */
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&watchdog->thread, &attributes, watch, watchdog);
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    (void)pthread_attr_destroy(&attributes);
-    if (error != 0) {
-        return DSM_ESYS;
-    }
-    (void)pthread_setname_np(watchdog->thread, "dsm-watchdog");
-    return 0;
-}
-
 int watchdog_start(struct watchdog *watchdog, int socket, const struct watchdog_events *events)
 {
+    const struct thread_work work = {"dsm-watchdog", watch, watchdog};
     int error;
 
     watchdog->socket = socket;
@@ -69,7 +45,7 @@ int watchdog_start(struct watchdog *watchdog, int socket, const struct watchdog_
         return DSM_ESYS;
     }
     watchdog->stop = eventfd(0, EFD_CLOEXEC);
-    error = watchdog->stop < 0 ? DSM_ESYS : thread_start(watchdog);
+    error = watchdog->stop < 0 ? DSM_ESYS : thread_start(&work, &watchdog->thread);
     if (error == 0) {
         while (sem_wait(&watchdog->running) != 0 && errno == EINTR) {
         }

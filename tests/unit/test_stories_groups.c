@@ -4,7 +4,7 @@
  * virtual time. Node 0 is the home of all pages; K is a node of 4 KiB pages, G one of 64 KiB: its
  * groups are of 16 pages.
  */
-#include "tests/sim/cluster.h"
+#include "tests/unit/group_story.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,63 +16,6 @@
 #define M 16384
 #define G 65536
 
-struct story {
-    struct cluster *cluster;
-    uint64_t handle[4];
-    map_id map[4];
-    uint64_t counted;                   /* messages before the story */
-    uint32_t gathered[4], scattered[4]; /* groups, since then */
-};
-
-static void on_action(void *context, uint32_t node, const struct action *action)
-{
-    struct story *story = context;
-
-    story->gathered[node] += action->kind == ACTION_GATHER;
-    story->scattered[node] += action->kind == ACTION_SCATTER;
-}
-
-/* What happens from here on is the story. */
-static void begin_counting(struct story *story)
-{
-    cluster_run(story->cluster);
-    cluster_take_log(story->cluster);
-    story->counted = cluster_messages(story->cluster);
-    memset(story->gathered, 0, sizeof(story->gathered));
-    memset(story->scattered, 0, sizeof(story->scattered));
-}
-
-/* Four nodes of these pages, each with a program that has mapped a region of so many pages. */
-static void begin(struct story *story, uint64_t pages, const uint32_t page_bytes[4])
-{
-    struct node_config config = {.read_ahead_pages = 16};
-
-    memset(story, 0, sizeof(*story));
-    story->cluster = cluster_new_mixed(4, &config, page_bytes);
-    story->cluster->on_action = on_action;
-    story->cluster->on_action_context = story;
-    for (uint32_t i = 0; i < 4; i++) {
-        story->handle[i] = cluster_open(story->cluster, i, 1, "/r", pages, DSM_HOME_CREATOR);
-        story->map[i] = cluster_map(story->cluster, i, 1, story->handle[i]);
-        assert_true(story->map[i] != 0);
-    }
-    begin_counting(story);
-}
-
-static void end(struct story *story)
-{
-    cluster_heal(story->cluster);
-    cluster_run(story->cluster);
-    cluster_free(story->cluster);
-}
-
-/* This was said since, in so many messages; and so many groups were shown and taken back. */
-static void expect(struct story *story, const char *transcript, uint32_t count)
-{
-    assert_string_equal(cluster_take_log(story->cluster), transcript);
-    assert_int_equal(cluster_messages(story->cluster) - story->counted, count);
-}
-
 static void expect_groups(const struct story *story, uint32_t node, uint32_t gathered,
                           uint32_t scattered)
 {
@@ -80,32 +23,11 @@ static void expect_groups(const struct story *story, uint32_t node, uint32_t gat
     assert_int_equal(story->scattered[node], scattered);
 }
 
-/* A node writes pages [page, page + count), each its number + 100. */
-static void give_to(struct story *story, uint32_t node, uint64_t page, uint64_t count)
-{
-    for (uint64_t i = page; i < page + count; i++) {
-        cluster_write(story->cluster, node, story->map[node], i, 100 + i);
-    }
-    begin_counting(story);
-}
-
-static uint64_t read_page(struct story *story, uint32_t node, uint64_t page)
-{
-    return cluster_read(story->cluster, node, story->map[node], page);
-}
-
 /* The same, and whatever follows from it is not part of the story. */
 static void share_with(struct story *story, uint32_t node, uint64_t page)
 {
-    read_page(story, node, page);
-    begin_counting(story);
-}
-
-static bool touch(struct story *story, uint32_t node, uint64_t page, bool write)
-{
-    uint64_t value = 1000 + node;
-
-    return cluster_touch(story->cluster, node, story->map[node], page, write, &value);
+    story_read(story, node, page);
+    story_count(story);
 }
 
 static void write_page(struct story *story, uint32_t node, uint64_t page, uint64_t value)
@@ -120,13 +42,13 @@ static void test_group_of_one_owner_is_read_by_one_request(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 16);
-    assert_int_equal(read_page(&story, 2, 5), 105);
-    expect(&story, "2>0 READ 0+16\n0>1 FORWARD 0+16\n1>2 DATA 0+16\n2>0 CONFIRM 0+16\n", 4);
-    assert_int_equal(read_page(&story, 2, 15), 115);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 16);
+    assert_int_equal(story_read(&story, 2, 5), 105);
+    story_expect(&story, "2>0 READ 0+16\n0>1 FORWARD 0+16\n1>2 DATA 0+16\n2>0 CONFIRM 0+16\n", 4);
+    assert_int_equal(story_read(&story, 2, 15), 115);
     expect_groups(&story, 2, 1, 0);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_group_of_several_owners_is_read_run_by_run(void **state)
@@ -134,16 +56,16 @@ static void test_group_of_several_owners_is_read_run_by_run(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 6);
-    give_to(&story, 3, 6, 10);
-    assert_int_equal(read_page(&story, 2, 15), 115);
-    expect(&story,
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 6);
+    story_give(&story, 3, 6, 10);
+    assert_int_equal(story_read(&story, 2, 15), 115);
+    story_expect(&story,
            "2>0 READ 0+16\n0>1 FORWARD 0+6\n1>2 DATA 0+6\n2>0 CONFIRM 0+6\n"
            "2>0 READ 6+10\n0>3 FORWARD 6+10\n3>2 DATA 6+10\n2>0 CONFIRM 6+10\n",
            8);
     expect_groups(&story, 2, 1, 0);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_group_that_was_never_written_moves_no_bytes(void **state)
@@ -151,11 +73,11 @@ static void test_group_that_was_never_written_moves_no_bytes(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
     write_page(&story, 2, 20, 7);
-    expect(&story, "2>0 WRITE 16+16\n0>2 GRANT 16+16\n2>0 CONFIRM 16+16\n", 3);
+    story_expect(&story, "2>0 WRITE 16+16\n0>2 GRANT 16+16\n2>0 CONFIRM 16+16\n", 3);
     expect_groups(&story, 2, 1, 0);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_group_is_written_when_every_other_copy_is_gone(void **state)
@@ -163,20 +85,20 @@ static void test_group_is_written_when_every_other_copy_is_gone(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 16);
     share_with(&story, 3, 9);
     write_page(&story, 2, 0, 1);
-    expect(&story,
+    story_expect(&story,
            "2>0 WRITE 0+16\n0>1 FORWARD 0+9\n1>2 DATA 0+9\n2>0 CONFIRM 0+9\n"
            "2>0 WRITE 9+7\n0>1 RELEASE 0+9\n0>3 INVALIDATE 9+1\n"
            "0>1 FORWARD 9+1\n1>2 DATA 9+1\n3>0 INVALIDATED 9+1\n0>2 GRANT 9+1\n"
            "2>0 CONFIRM 9+1\n2>0 WRITE 10+6\n0>1 RELEASE 9+1\n0>1 FORWARD 10+6\n"
            "1>2 DATA 10+6\n2>0 CONFIRM 10+6\n0>1 RELEASE 10+6\n",
            18);
-    assert_int_equal(read_page(&story, 2, 9), 109);
+    assert_int_equal(story_read(&story, 2, 9), 109);
     expect_groups(&story, 2, 1, 0);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_pages_that_are_here_are_not_asked_for_again(void **state)
@@ -184,15 +106,15 @@ static void test_pages_that_are_here_are_not_asked_for_again(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 16);
     share_with(&story, 2, 0);
     write_page(&story, 1, 5, 7); /* a small page is taken out of the group */
-    begin_counting(&story);
-    assert_int_equal(read_page(&story, 2, 4), 104);
-    expect(&story, "2>0 READ 5+1\n0>1 FORWARD 5+1\n1>2 DATA 5+1\n2>0 CONFIRM 5+1\n", 4);
-    assert_int_equal(read_page(&story, 2, 5), 7);
-    end(&story);
+    story_count(&story);
+    assert_int_equal(story_read(&story, 2, 4), 104);
+    story_expect(&story, "2>0 READ 5+1\n0>1 FORWARD 5+1\n1>2 DATA 5+1\n2>0 CONFIRM 5+1\n", 4);
+    assert_int_equal(story_read(&story, 2, 5), 7);
+    story_end(&story);
 }
 
 static void test_runs_that_lack_are_asked_for_at_once(void **state)
@@ -200,20 +122,20 @@ static void test_runs_that_lack_are_asked_for_at_once(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 16);
     share_with(&story, 2, 0);
     write_page(&story, 1, 2, 7);
     write_page(&story, 1, 9, 7);
-    begin_counting(&story);
-    assert_false(touch(&story, 2, 0, false));
+    story_count(&story);
+    assert_false(story_touch(&story, 2, 0, false));
     cluster_run(story.cluster);
-    expect(&story,
+    story_expect(&story,
            "2>0 READ 2+1\n2>0 READ 9+1\n0>1 FORWARD 2+1\n1>2 DATA 2+1\n"
            "2>0 CONFIRM 2+1\n0>1 FORWARD 9+1\n1>2 DATA 9+1\n2>0 CONFIRM 9+1\n",
            8);
-    assert_true(touch(&story, 2, 0, false));
-    end(&story);
+    assert_true(story_touch(&story, 2, 0, false));
+    story_end(&story);
 }
 
 static void test_groups_are_read_ahead_and_shown_at_once(void **state)
@@ -221,12 +143,12 @@ static void test_groups_are_read_ahead_and_shown_at_once(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, M, K});
-    give_to(&story, 0, 0, 64);
+    story_begin(&story, 64, (uint32_t[4]){K, K, M, K}, 0);
+    story_give(&story, 0, 0, 64);
     for (uint64_t page = 0; page < 64; page++) {
-        assert_int_equal(read_page(&story, 2, page), 100 + page);
+        assert_int_equal(story_read(&story, 2, page), 100 + page);
     }
-    expect(&story,
+    story_expect(&story,
            "2>0 READ 0+4\n0>2 DATA 0+4\n2>0 CONFIRM 0+4\n2>0 READ 4+16\n"
            "2>0 READ 20+16\n2>0 READ 36+16\n2>0 READ 52+12\n0>2 DATA 4+16\n"
            "2>0 CONFIRM 4+16\n0>2 DATA 20+16\n2>0 CONFIRM 20+16\n"
@@ -234,7 +156,7 @@ static void test_groups_are_read_ahead_and_shown_at_once(void **state)
            "2>0 CONFIRM 52+12\n",
            15);
     expect_groups(&story, 2, 16, 0);
-    end(&story);
+    story_end(&story);
 }
 
 /* --- upgrades --- */
@@ -244,16 +166,16 @@ static void test_reader_of_a_group_is_made_its_writer_without_bytes(void **state
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 16);
     share_with(&story, 2, 0);
     write_page(&story, 2, 3, 1);
-    expect(&story,
+    story_expect(&story,
            "2>0 WRITE 0+16\n0>1 INVALIDATE 0+16\n1>0 INVALIDATED 0+16\n"
            "0>2 GRANT 0+16\n2>0 CONFIRM 0+16\n",
            5);
     expect_groups(&story, 2, 0, 0); /* it was shown all the while */
-    end(&story);
+    story_end(&story);
 }
 
 static void test_copies_of_several_versions_are_upgraded_without_bytes(void **state)
@@ -261,20 +183,20 @@ static void test_copies_of_several_versions_are_upgraded_without_bytes(void **st
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 16);
     share_with(&story, 2, 0);
     write_page(&story, 1, 5, 7);
     share_with(&story, 2, 5);
     write_page(&story, 2, 5, 8);
-    expect(&story,
+    story_expect(&story,
            "2>0 WRITE 0+5\n2>0 WRITE 5+1\n2>0 WRITE 6+10\n0>1 INVALIDATE 0+5\n"
            "1>0 INVALIDATED 0+5\n0>2 GRANT 0+5\n0>1 INVALIDATE 5+1\n"
            "1>0 INVALIDATED 5+1\n2>0 CONFIRM 0+5\n0>2 GRANT 5+1\n"
            "0>1 INVALIDATE 6+10\n1>0 INVALIDATED 6+10\n2>0 CONFIRM 5+1\n"
            "0>2 GRANT 6+10\n2>0 CONFIRM 6+10\n",
            15);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_upgrade_that_lost_a_page_meanwhile_gets_its_bytes(void **state)
@@ -282,23 +204,23 @@ static void test_upgrade_that_lost_a_page_meanwhile_gets_its_bytes(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 0, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 0, 0, 16);
     share_with(&story, 2, 0);
     share_with(&story, 1, 5);
-    assert_false(touch(&story, 1, 5, true));
-    assert_false(touch(&story, 2, 0, true));
+    assert_false(story_touch(&story, 1, 5, true));
+    assert_false(story_touch(&story, 2, 0, true));
     cluster_run(story.cluster);
-    expect(&story,
+    story_expect(&story,
            "1>0 WRITE 5+1\n2>0 WRITE 0+16\n0>2 INVALIDATE 5+1\n0>2 GRANT 0+5\n"
            "2>0 INVALIDATED 5+1\n0>1 GRANT 5+1\n1>0 CONFIRM 5+1\n"
            "2>0 CONFIRM 0+5\n2>0 WRITE 5+1\n2>0 WRITE 6+10\n0>1 FORWARD 5+1\n"
            "1>2 DATA 5+1\n2>0 CONFIRM 5+1\n0>2 GRANT 6+10\n2>0 CONFIRM 6+10\n"
            "0>1 RELEASE 5+1\n",
            16);
-    assert_true(touch(&story, 2, 0, true));
-    assert_int_equal(read_page(&story, 2, 5), 105);
-    end(&story);
+    assert_true(story_touch(&story, 2, 0, true));
+    assert_int_equal(story_read(&story, 2, 5), 105);
+    story_end(&story);
 }
 
 /* --- sharing --- */
@@ -308,20 +230,20 @@ static void test_two_large_nodes_want_one_group_and_each_gets_all_of_it(void **s
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, G, G, K});
-    give_to(&story, 0, 0, 16);
-    assert_false(touch(&story, 1, 0, true));
-    assert_false(touch(&story, 2, 8, true));
+    story_begin(&story, 64, (uint32_t[4]){K, G, G, K}, 0);
+    story_give(&story, 0, 0, 16);
+    assert_false(story_touch(&story, 1, 0, true));
+    assert_false(story_touch(&story, 2, 8, true));
     cluster_run(story.cluster);
-    expect(&story,
+    story_expect(&story,
            "1>0 WRITE 0+16\n2>0 WRITE 0+16\n0>1 DATA 0+16\n1>0 CONFIRM 0+16\n"
            "0>1 FORWARD 0+16\n1>2 DATA 0+16\n2>0 CONFIRM 0+16\n"
            "0>1 RELEASE 0+16\n",
            8);
-    assert_true(touch(&story, 2, 8, true));
+    assert_true(story_touch(&story, 2, 8, true));
     expect_groups(&story, 1, 1, 1);
     expect_groups(&story, 2, 1, 0);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_small_writer_takes_one_page_of_a_group(void **state)
@@ -329,17 +251,17 @@ static void test_small_writer_takes_one_page_of_a_group(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 2, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 2, 0, 16);
     write_page(&story, 3, 5, 7);
-    expect(&story,
+    story_expect(&story,
            "3>0 WRITE 5+1\n0>2 FORWARD 5+1\n2>3 DATA 5+1\n3>0 CONFIRM 5+1\n"
            "0>2 RELEASE 5+1\n",
            5);
     expect_groups(&story, 2, 0, 1);
-    assert_int_equal(read_page(&story, 2, 6), 106);
+    assert_int_equal(story_read(&story, 2, 6), 106);
     expect_groups(&story, 2, 1, 1);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_small_reader_protects_the_group_and_leaves_it_shown(void **state)
@@ -347,19 +269,19 @@ static void test_small_reader_protects_the_group_and_leaves_it_shown(void **stat
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 2, 0, 16);
-    assert_int_equal(read_page(&story, 3, 5), 105);
-    expect(&story, "3>0 READ 5+1\n0>2 FORWARD 5+1\n2>3 DATA 5+1\n3>0 CONFIRM 5+1\n", 4);
-    assert_true(touch(&story, 2, 6, false));
-    assert_false(touch(&story, 2, 6, true));
+    story_begin(&story, 64, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 2, 0, 16);
+    assert_int_equal(story_read(&story, 3, 5), 105);
+    story_expect(&story, "3>0 READ 5+1\n0>2 FORWARD 5+1\n2>3 DATA 5+1\n3>0 CONFIRM 5+1\n", 4);
+    assert_true(story_touch(&story, 2, 6, false));
+    assert_false(story_touch(&story, 2, 6, true));
     cluster_run(story.cluster);
-    expect(&story,
+    story_expect(&story,
            "2>0 WRITE 5+1\n0>3 INVALIDATE 5+1\n3>0 INVALIDATED 5+1\n"
            "0>2 GRANT 5+1\n2>0 CONFIRM 5+1\n",
            9);
     expect_groups(&story, 2, 0, 0);
-    end(&story);
+    story_end(&story);
 }
 
 static void test_every_acknowledgement_is_counted(void **state)
@@ -367,26 +289,26 @@ static void test_every_acknowledgement_is_counted(void **state)
     struct story story;
 
     (void)state;
-    begin(&story, 64, (uint32_t[4]){K, G, M, K});
-    give_to(&story, 0, 0, 16);
+    story_begin(&story, 64, (uint32_t[4]){K, G, M, K}, 0);
+    story_give(&story, 0, 0, 16);
     share_with(&story, 1, 0);
     share_with(&story, 2, 5); /* pages 4 to 7 */
     share_with(&story, 3, 6);
     story.cluster->is_held[2][0] = true;
-    assert_false(touch(&story, 3, 6, true));
+    assert_false(story_touch(&story, 3, 6, true));
     cluster_run(story.cluster);
-    expect(&story,
+    story_expect(&story,
            "3>0 WRITE 6+1\n0>1 INVALIDATE 6+1\n0>2 INVALIDATE 6+1\n"
            "1>0 INVALIDATED 6+1\n2>0 INVALIDATED 6+1\n",
            5);
-    assert_false(touch(&story, 3, 6, true));
+    assert_false(story_touch(&story, 3, 6, true));
     story.cluster->is_held[2][0] = false;
     cluster_run(story.cluster);
-    expect(&story, "0>3 GRANT 6+1\n3>0 CONFIRM 6+1\n", 7);
+    story_expect(&story, "0>3 GRANT 6+1\n3>0 CONFIRM 6+1\n", 7);
     expect_groups(&story, 1, 0, 1);
     expect_groups(&story, 2, 0, 1);
-    assert_true(touch(&story, 3, 6, true));
-    end(&story);
+    assert_true(story_touch(&story, 3, 6, true));
+    story_end(&story);
 }
 
 /* The values, and the messages of a miss, are the same whatever pages the three have. */
@@ -399,15 +321,15 @@ static void test_home_owner_and_reader_may_be_of_any_kind(void **state)
         uint32_t home = kinds[i % 3], owner = kinds[i / 3 % 3], reader = kinds[i / 9];
         struct story story;
 
-        begin(&story, 48, (uint32_t[4]){home, owner, reader, K});
-        give_to(&story, 1, 16, 16);
-        assert_int_equal(read_page(&story, 2, 16), 116);
+        story_begin(&story, 48, (uint32_t[4]){home, owner, reader, K}, 0);
+        story_give(&story, 1, 16, 16);
+        assert_int_equal(story_read(&story, 2, 16), 116);
         assert_int_equal(cluster_messages(story.cluster) - story.counted, 4);
         write_page(&story, 2, 16, 5);
-        assert_int_equal(read_page(&story, 0, 16), 5);
-        assert_int_equal(read_page(&story, 1, 31), 131);
-        assert_int_equal(read_page(&story, 0, 31), 131);
-        end(&story);
+        assert_int_equal(story_read(&story, 0, 16), 5);
+        assert_int_equal(story_read(&story, 1, 31), 131);
+        assert_int_equal(story_read(&story, 0, 31), 131);
+        story_end(&story);
     }
 }
 
@@ -419,18 +341,18 @@ static void test_group_at_the_end_is_clipped_until_the_region_grows(void **state
     struct story story;
 
     (void)state;
-    begin(&story, 20, (uint32_t[4]){K, K, G, K});
-    give_to(&story, 1, 0, 20);
-    assert_int_equal(read_page(&story, 2, 17), 117);
-    expect(&story, "2>0 READ 16+4\n0>1 FORWARD 16+4\n1>2 DATA 16+4\n2>0 CONFIRM 16+4\n", 4);
+    story_begin(&story, 20, (uint32_t[4]){K, K, G, K}, 0);
+    story_give(&story, 1, 0, 20);
+    assert_int_equal(story_read(&story, 2, 17), 117);
+    story_expect(&story, "2>0 READ 16+4\n0>1 FORWARD 16+4\n1>2 DATA 16+4\n2>0 CONFIRM 16+4\n", 4);
     grow.handle = story.handle[1];
     assert_int_equal(cluster_call(story.cluster, 1, 1, &grow).error, 0);
     expect_groups(&story, 2, 1, 1);
-    begin_counting(&story);
-    assert_int_equal(read_page(&story, 2, 17), 117);
-    expect(&story, "2>0 READ 20+12\n0>2 GRANT 20+12\n2>0 CONFIRM 20+12\n", 3);
+    story_count(&story);
+    assert_int_equal(story_read(&story, 2, 17), 117);
+    story_expect(&story, "2>0 READ 20+12\n0>2 GRANT 20+12\n2>0 CONFIRM 20+12\n", 3);
     expect_groups(&story, 2, 1, 0);
-    end(&story);
+    story_end(&story);
 }
 
 int main(void)
