@@ -408,7 +408,6 @@ static void act_on_frames(struct agent *agent, const struct action *action)
         frames_forget(frames, action->keep);
         break;
     case ACTION_REGION_CLOSE:
-        conversions_forget(&agent->conversions, action->region);
         frames_region_close(frames, action->region);
         break;
     case ACTION_MAP_GONE:

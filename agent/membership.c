@@ -246,6 +246,10 @@ static void on_record(void *context, const struct record *record)
         return; /* of its own death the core hears nothing: it is to say nothing in the new epoch */
     }
     agent_post(agent, &event);
+    if (record->kind == RECORD_REGION && record->deleted) {
+        /* Not with ACTION_REGION_CLOSE: an atomic operation asks for it where no page ever was. */
+        conversions_forget(&agent->conversions, record->id);
+    }
     if (is_own && !is_open) {
         agent_open(agent);
     } else if (is_node && !is_own && peers_is_up(agent->peers, record->id.slot)) {

@@ -376,6 +376,13 @@ def system_calls_touch_regions(function):
     return function
 
 
+def weighs_memory(function):
+    """Mark a test that looks at how much memory an agent takes: run.py skips it where the build has
+    a sanitizer."""
+    function.why_not_sanitized = "a sanitizer's allocator keeps what was freed"
+    return function
+
+
 def find_list(document, key):
     """A list in a JSON document: the document itself, or its member."""
     return document if isinstance(document, list) else document.get(key, [])

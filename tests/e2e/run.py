@@ -67,6 +67,8 @@ class Runner:
             return kinds.missing(self.foreign)
         if os.environ.get('DSM_FAULTS') == 'sigsegv':
             return getattr(function, 'why_not_sigsegv', None)
+        if sanitizers_of(self.build):
+            return getattr(function, 'why_not_sanitized', None)
         return None
 
     def run(self, function):
@@ -121,16 +123,23 @@ class Runner:
         return wrong
 
 
+def sanitizers_of(build):
+    """The sanitizers that this meson build was made with, as -Db_sanitize names them."""
+    try:
+        with open(build + '/meson-info/intro-buildoptions.json', encoding='utf-8') as file:
+            options = json.load(file)
+    except OSError:
+        return ''
+    value = next(option['value'] for option in options if option['name'] == 'b_sanitize')
+    value = value if isinstance(value, str) else ','.join(value)
+    return '' if value == 'none' else value
+
+
 def default_scale(build):
     """Programs with a sanitizer in them take a multiple of the time."""
     if 'DSM_E2E_SCALE' in os.environ:
         return float(os.environ['DSM_E2E_SCALE'])
-    try:
-        with open(build + '/meson-info/intro-buildoptions.json', encoding='utf-8') as file:
-            values = {option['name']: option['value'] for option in json.load(file)}
-    except OSError:
-        return 1.0
-    return 1.0 if values.get('b_sanitize', 'none') in ('none', '', []) else 0.25
+    return 0.25 if sanitizers_of(build) else 1.0
 
 
 def find_tests(pattern):
@@ -141,17 +150,6 @@ def find_tests(pattern):
             if name.startswith('test_') and callable(function) and any(
                     part in full for part in pattern.split(',')):
                 yield full, function
-
-
-def has_thread_sanitizer(build):
-    """Was this meson build made with -Db_sanitize=thread?"""
-    try:
-        with open(build + '/meson-info/intro-buildoptions.json', encoding='utf-8') as file:
-            options = json.load(file)
-    except OSError:
-        return False
-    return any(option['name'] == 'b_sanitize' and 'thread' in option['value']
-               for option in options)
 
 
 def stop(number, frame):
@@ -202,7 +200,7 @@ def main():
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     build = os.path.abspath(options.build)
-    if has_thread_sanitizer(build):
+    if 'thread' in sanitizers_of(build):
         network.keep_addresses()
     foreign = options.foreign and os.path.abspath(options.foreign)
     results = run_all(Runner(build, options.scale or default_scale(build), foreign), tests)

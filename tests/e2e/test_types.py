@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Typed regions: what their type is, who is told of it, what it lets nobody do."""
 
-from cluster import same, true
+from cluster import same, true, weighs_memory
 
 PAGE = 4096
 TYPE = 'struct { u64 count; f64 mean; u32[2] seen; }[]'
@@ -48,3 +48,31 @@ def test_atomic_operations_of_a_typed_region_take_its_words(cluster):
     tools[0].do(f'map 0 0 0 {PAGE} r')
     same(tools[0].do('load 0 24 u64'), '15', 'what all added')
     same([tools[0].do(f'load 0 {place} u64') for place in (8, 16)], ['0', '0'], 'what was refused')
+
+
+def memory_kib(host):
+    """What the agent of a host keeps in memory."""
+    with open(f'/proc/{host.agent.pid}/status', encoding='utf-8') as status:
+        return next(int(line.split()[1]) for line in status if line.startswith('VmRSS:'))
+
+
+@weighs_memory
+def test_types_of_regions_that_are_gone_take_no_memory(cluster):
+    """Also on a node that has asked for atomic operations only, and never had a page."""
+    maker, other = cluster.a.tool(), cluster.b.tool()
+
+    def use(count):
+        for _ in range(count):
+            name = cluster.name('gone')
+            maker.do(f'open 0 {name} wc 0600 0 0 {WORD}')
+            maker.do(f'truncate 0 {PAGE}')
+            other.do(f'open 0 {name} w')
+            other.do('fetchadd 0 0 1')
+            other.do('close 0')
+            maker.do('close 0')
+            maker.do(f'unlink {name}')
+
+    use(50)  # what the first ones take stays
+    before = memory_kib(cluster.b)
+    use(600)
+    true(memory_kib(cluster.b) - before < 4096, f'{memory_kib(cluster.b) - before} KiB more')
