@@ -1,56 +1,51 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** What is measured: operations, the limits that they are compared with, and their results. */
+/** The hosts with their workers, and where their processes run. */
 #ifndef DSM_BENCH_BENCH_H
 #define DSM_BENCH_BENCH_H
 
 #include <sched.h>
 
 #include "tests/bench/hosts.h"
-#include "tests/bench/series.h"
 #include "tests/bench/worker.h"
 
 /** Where processes run. */
 enum pinning {
     PIN_1CPU, /* all on one CPU */
-    PIN_2CPU, /* each host on a CPU of its own */
+    PIN_2CPU, /* the hosts in turns on two CPUs: a and c on one, b on the other */
     PIN_NONE, /* wherever the kernel likes */
     PIN_COUNT,
 };
 
+/** Programs on one host at most. */
+#define PROGRAMS_MAX 3u
+
+/** A worker and where it runs. */
+struct program {
+    struct worker worker;
+    unsigned host, number; /* number 0: also serves and measures limits */
+};
+
 struct bench {
     struct hosts *hosts;
-    struct worker worker[2]; /* A, where regions are made and have their home, and B */
     unsigned rounds;
     unsigned count_regions; /* names used so far */
-    cpu_set_t cpus;         /* that this process may use */
+    enum pinning pinning;
+    cpu_set_t cpus; /* that this process may use */
+    int turns[HOSTS_MAX][2];
+    struct program programs[HOSTS_MAX * PROGRAMS_MAX]; /* in the order in which they were started */
+    unsigned count_programs;
 };
 
-struct result {
-    const char *op, *unit, *limit_is;
-    double median, p99, limit, ratio;
-    double messages_per_op; /* of both agents; negative: not counted */
-};
-
-/** Start the workers and connect them. Returns 0 or -1 after a line on standard error. */
+/** Start a worker on each host. Returns 0 or -1 after a line on standard error. */
 int bench_open(struct bench *bench, struct hosts *hosts, unsigned rounds);
 void bench_close(struct bench *bench);
-/** Put the processes of both hosts where the pinning says. Returns 0, or 1 with too few CPUs. */
+/** Put the processes of all hosts where the pinning says. Returns 0, or 1 with too few CPUs. */
 int bench_pin(struct bench *bench, enum pinning pinning);
-
-/** Is there an operation of this name? */
-bool bench_has_op(const char *name);
-/** The name of the operation with this index, NULL after the last; those that "all" means. */
-const char *bench_op_name(unsigned index);
-/** Does the operation depend on where processes run? */
-bool bench_op_is_pinned(const char *name);
 /**
- * Measure.
+ * A program on a host; it is started when it is first asked for.
  *
- * @results     written
- * @count       of results, written; an operation has one or two
- *
- * Returns 0, or -1 after a line on standard error.
+ * Returns NULL after a line on standard error when it cannot be.
  */
-int bench_run(struct bench *bench, const char *name, struct result results[2], unsigned *count);
+struct worker *bench_worker(struct bench *bench, unsigned host, unsigned number);
 
 #endif

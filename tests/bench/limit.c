@@ -312,6 +312,10 @@ int tls_connect(struct tls_end *end, const char *address, uint16_t port)
 {
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
 
+    tls_end_disconnect(end);
+    if (port == 0) {
+        return 0;
+    }
     if (inet_pton(AF_INET, address, &to.sin_addr) != 1) {
         errno = EINVAL;
         return fail(address);

@@ -44,7 +44,8 @@ void tls_end_close(struct tls_end *end);
  * many page bytes as it asks for.
  */
 void tls_serve(struct tls_end *end, int listen_fd);
-/** Connect to a server of tls_serve(). Returns 0 or -1 with a line on stderr. */
+/** End the connection that there is, and connect to a server of tls_serve(), unless port is 0.
+ * Returns 0 or -1 with a line on stderr. */
 int tls_connect(struct tls_end *end, const char *address, uint16_t port);
 /** Time count round trips of 64 bytes for payload_bytes (0: 64 bytes); us each. Returns 0 or -1. */
 int tls_measure_round_trips(struct tls_end *end, size_t payload_bytes, double *samples,
