@@ -13,6 +13,11 @@ KERNELS = {
     'jacobi': ['--size=130', '--iterations=6'],
     'sor': ['--size=131', '--iterations=4'],
     'mm': ['--size=129'],
+    'lu': ['--size=131'],
+    'tsp': ['--size=9'],
+    'is': ['--size=50021', '--iterations=2'],
+    'ep': ['--size=15'],
+    'water': ['--size=101', '--iterations=3'],
 }
 SECONDS = 120
 
