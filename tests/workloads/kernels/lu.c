@@ -2,11 +2,11 @@
 /**
  * lu: a matrix as the product of a lower and an upper triangle, in place, without pivoting (the
  * diagonal dominates). Bands of rows are dealt to the ranks in turns, so that all have work to the
- * end. In each step the owner of a band finishes it, and then every rank takes it off its rows below.
+ * end. In each step the owner of a band finishes it, then every rank takes it off its rows below.
  *
- * Checked: L (U x) = A x for two vectors x, to 1e-10 of the right side; with --size up to 512 also by
- * the textbook's loop in memory of rank 0's own, where every element must be equal to the last bit:
- * bands change the order between rows, never that of the sums of one element.
+ * Checked: L (U x) = A x for two vectors x, to 1e-10 of the right side; with --size up to 512 also
+ * by the textbook's loop in memory of rank 0's own, where every element must be equal to the last
+ * bit: bands change the order between rows, never that of the sums of one element.
  */
 #include "job.h"
 

@@ -6,7 +6,7 @@
  * That bound is a plain number of the region: all read it all the time from copies of their own,
  * and it travels only when it has become better, which happens under another mutex.
  *
- * Checked: by dynamic programming over subsets of cities (Held & Karp 1962), in rank 0's own memory.
+ * Checked: by dynamic programming over subsets of cities (Held & Karp 1962), by rank 0 alone.
  */
 #include "job.h"
 
