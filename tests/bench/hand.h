@@ -3,7 +3,6 @@
 #ifndef DSM_BENCH_HAND_H
 #define DSM_BENCH_HAND_H
 
-#include "tests/bench/handoff.h"
 #include "tests/bench/limit.h"
 #include "tests/bench/worker.h"
 

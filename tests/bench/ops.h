@@ -10,8 +10,7 @@
     X(ops_memory)                                                                                  \
     X(ops_stream)                                                                                  \
     X(ops_sync)                                                                                    \
-    X(ops_limits)                                                                                  \
-    X(ops_peers)
+    X(ops_contend)
 
 #define OPS_DECLARE(name) extern const struct op name[];
 OPS_FAMILIES(OPS_DECLARE)

@@ -56,9 +56,16 @@ double series_median(const struct series *series)
     return values_median(rounds, series->count_rounds);
 }
 
-void series_sort(struct series *series)
+double series_p99(const struct series *series)
 {
-    if (series->count > 0) {
-        qsort(series->values, series->count, sizeof(*series->values), compare_doubles);
+    double result = 0;
+    double *sorted = malloc((series->count + 1) * sizeof(*sorted));
+
+    if (sorted && series->count > 0) {
+        memcpy(sorted, series->values, series->count * sizeof(*sorted));
+        qsort(sorted, series->count, sizeof(*sorted), compare_doubles);
+        result = sorted[(series->count - 1) * 99 / 100];
     }
+    free(sorted);
+    return result;
 }
