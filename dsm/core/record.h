@@ -60,6 +60,8 @@ struct record {
     uint64_t joined; /* NODE: the revision at which this incarnation became a member: what was
                             homed there by records of lower generation died with an earlier one */
     struct node_kind machine;     /* NODE */
+    uint32_t window_ms; /* REGION: a page that bounces stays for so long at most; 0: the usual,
+                           DSM_WINDOW_NONE: it does not stay */
     char type[RECORD_TYPE_BYTES]; /* REGION: what its bytes are (type.h); "": untyped */
 };
 
