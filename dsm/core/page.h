@@ -48,6 +48,12 @@ struct waiter {
     struct message atomic;
 };
 
+/** A run of pages. */
+struct page_span {
+    uint64_t page;
+    uint64_t count;
+};
+
 /** An open request for a run of pages; page->request of each points here. */
 struct page_request {
     struct outstanding out; /* first */
@@ -78,30 +84,46 @@ struct kept {
     uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
 };
 
-/** A message that is handled later, for the sake of threads that wait for a group. */
+/** A message that is handled later, for the sake of threads here (page_defer.c). */
 struct deferred {
     struct list place;
     struct message message;
     uint64_t due_ms;
+    bool is_turn; /* a page stays for its turn; else threads wait for a group */
 };
 
-/** Streams that are read ahead at the same time. */
+/** Walks that are read ahead at the same time. */
 #define AHEAD_STREAMS 8u
 
-/** Pages [page, end) of a stream that are still to be asked for. */
+/** Runs of pages that are still to be asked for ahead of a walk. */
 struct ahead {
     region_id region;
     map_id map;
-    uint64_t page, end;
+    uint32_t run;   /* pages of each, */
+    uint32_t done;  /* of which so many were looked at in the first */
+    uint32_t count; /* runs; 0: nothing is to be asked for */
+    uint64_t page;  /* where the first begins */
+    int64_t stride; /* from there to the next one's begin */
 };
 
-/** Demanded pages that came last: each stays until its thread had time to touch it. */
-#define RECENT_PAGES 32u
+/** Turns that are remembered: those of the pages that came last, and of pages that bounce. */
+#define TURNS 64u
 
-struct recent_page {
+/** The turn that this node's threads have at a page that they asked for (page_turn.c). */
+struct turn {
     region_id region;
     uint64_t page;
-    uint64_t granted_ms;
+    uint64_t granted_ms; /* when it began */
+    uint64_t digest;     /* of the bytes, when another node wanted them */
+    uint64_t second_ms;  /* since when is counted */
+    uint32_t count;      /* how often the page was wanted elsewhere when it had just come */
+    uint16_t window_ms;  /* how long it stays, as was learnt */
+    uint16_t gap;        /* from one trial of a longer turn to the next, in turns; 0: not wanted */
+    uint16_t skip;       /* turns until the next trial */
+    bool has_threads;    /* that have waited for it */
+    bool is_watched;     /* do the bytes change until it goes? */
+    bool was_short;      /* T4: the last turn was no longer than it took */
+    bool is_told;        /* that it bounces, in this second */
 };
 
 struct pages {
@@ -123,9 +145,9 @@ struct pages {
     bool is_retiring;      /* everything is to go */
     uint32_t next_ahead;
     struct ahead ahead[AHEAD_STREAMS];
-    uint32_t next_recent;
-    struct recent_page recent[RECENT_PAGES];
-    struct pool assembly_pool, deferred_pool; /* empty where no region's pages come in groups */
+    struct turn turns[TURNS];
+    struct pool assembly_pool; /* empty where no region's pages come in groups */
+    struct pool deferred_pool;
     struct list assemblies; /* struct assembly */
     struct list deferred;   /* struct deferred */
     uint32_t count_deferred;
@@ -172,14 +194,27 @@ void pages_retire(struct pages *pages);
 bool pages_is_retired(const struct pages *pages);
 /** Ask for one range ahead of a stream; false: nothing is to be read ahead (page_ahead.c). */
 bool pages_read_ahead(struct pages *pages);
-/** A fault at this page: how many pages to ask for at once, by the stream that it belongs to. */
-uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page, map_id map,
-                      bool write);
-/** Pages from `page` on, count_max at most, of one home, absent and wanted by nobody (P4). */
-uint32_t pages_free_run(struct pages *pages, const struct region *region, uint64_t page,
-                        uint32_t count_max);
-/** The page that was asked for first has come: it is not evicted at once. */
-void pages_note_recent(struct pages *pages, const struct page_request *request);
+/**
+ * A fault at a page that was not asked for: which pages to ask for at once, this one among them, by
+ * the walk that it belongs to.
+ */
+struct page_span pages_walk(struct pages *pages, struct region *region, uint64_t page, map_id map,
+                            bool write);
+/** A fault to read a page that was asked for: its walk goes on, and asks for more. */
+void pages_walk_on(struct pages *pages, struct region *region, uint64_t page, map_id map);
+/** What of the pages wanted at once lies behind those that are asked for is asked for next. */
+void pages_ask_later(struct pages *pages, const struct region *region, map_id map,
+                     struct page_span asked, struct page_span wanted);
+/**
+ * The longest run around `page` within the span that one request may ask for (P4): of one home,
+ * wanted by nobody, and all absent; or all read and of one version, so that the home can tell that
+ * every copy is current; or all written.
+ */
+struct page_span pages_alike(const struct pages *pages, const struct region *region, uint64_t page,
+                             struct page_span span);
+/** EVENT_DIGEST (page_turn.c). */
+void pages_on_digest(struct pages *pages, region_id region, uint64_t page, uint64_t digest,
+                     bool is_end);
 /** When the eviction clock begins its next round, UINT64_MAX when it does not rest. */
 uint64_t pages_next_round_ms(const struct pages *pages);
 /** A member died. */
@@ -194,6 +229,8 @@ void pages_region_gone(struct pages *pages, struct region *region);
  * For the other files of the page part.
  */
 
+/** The page's record to look at; one that was never made is that of an absent page. */
+const struct page *page_at(const struct pages *pages, const struct region *region, uint64_t number);
 /** The page's record, made if need be. */
 struct page *page_get(struct pages *pages, const struct region *region, uint64_t number);
 /** The page has bytes and this state from now on. */
@@ -212,6 +249,15 @@ void page_lose(struct pages *pages, const struct region *region, uint64_t number
 void waiter_hang(struct pages *pages, struct waiter *waiter, struct page_request *request);
 /** It waits no longer. */
 void waiter_free(struct pages *pages, struct waiter *waiter);
+/** The page that was asked for first has come: a turn begins, of threads that waited if so. */
+void turn_begin(struct pages *pages, const struct page_request *request, bool has_threads);
+/** Until when the pages that a message of a home is about stay here: now_ms at least. */
+uint64_t turn_until(struct pages *pages, const struct message *message);
+/** The message that was put off for that is handled now. */
+void turn_end(struct pages *pages, const struct message *message);
+/** Has the page, or one of its group, come so recently that it should not be evicted? */
+bool turn_is_young(const struct pages *pages, const struct region *region, uint64_t page,
+                   uint32_t grace_ms);
 /** Put a message of a home off if that is due to threads here; it is handled later then. */
 bool pages_defer(struct pages *pages, const struct message *message);
 /** When the first of those is due, UINT64_MAX for never. */

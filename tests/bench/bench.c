@@ -8,6 +8,15 @@
 
 #include "tests/bench/process.h"
 
+#define REDIS_START_MS 5000
+
+const char *pinning_name(enum pinning pinning)
+{
+    static const char *const names[PIN_COUNT] = {"1cpu", "2cpu", "none"};
+
+    return names[pinning];
+}
+
 int bench_open(struct bench *bench, struct hosts *hosts, unsigned rounds)
 {
     *bench = (struct bench){.hosts = hosts, .rounds = rounds, .pinning = PIN_NONE};
@@ -36,6 +45,11 @@ int bench_open(struct bench *bench, struct hosts *hosts, unsigned rounds)
 
 void bench_close(struct bench *bench)
 {
+    if (bench->redis > 0) {
+        end_child(bench->redis);
+        close(bench->redis_out);
+        bench->redis = 0;
+    }
     /* The last one first: a worker has what the main process had when it was started. */
     while (bench->count_programs > 0) {
         worker_close(&bench->programs[--bench->count_programs].worker);
@@ -49,24 +63,39 @@ void bench_close(struct bench *bench)
     }
 }
 
+/* Returns -1 with too few. */
+static int choose_cpu(const struct bench *bench, enum pinning pinning, unsigned host)
+{
+    unsigned wanted = pinning == PIN_2CPU ? host % 2 : 0;
+
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &bench->cpus) && wanted-- == 0) {
+            return cpu;
+        }
+    }
+    return -1;
+}
+
+int bench_cpu(const struct bench *bench, unsigned host)
+{
+    return choose_cpu(bench, bench->pinning, host);
+}
+
 /* The CPUs that the processes of a host may use. Returns false with too few. */
 static bool choose_cpus(const struct bench *bench, enum pinning pinning, unsigned host,
                         cpu_set_t *cpus)
 {
-    unsigned wanted = pinning == PIN_2CPU ? host % 2 : 0;
+    int cpu = choose_cpu(bench, pinning, host);
 
     if (pinning == PIN_NONE) {
         *cpus = bench->cpus;
         return true;
     }
     CPU_ZERO(cpus);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &bench->cpus) && wanted-- == 0) {
-            CPU_SET(cpu, cpus);
-            return true;
-        }
+    if (cpu >= 0) {
+        CPU_SET(cpu, cpus);
     }
-    return false;
+    return cpu >= 0;
 }
 
 static void pin_one(pid_t pid, const cpu_set_t *cpus)
@@ -104,6 +133,8 @@ int bench_pin(struct bench *bench, enum pinning pinning)
     for (unsigned i = 0; i < bench->count_programs; i++) {
         pin_program(bench, &bench->programs[i]);
     }
+    choose_cpus(bench, pinning, 0, &cpus);
+    pin_one(bench->redis, &cpus);
     return 0;
 }
 
@@ -150,4 +181,62 @@ struct worker *bench_worker(struct bench *bench, unsigned host, unsigned number)
     bench->count_programs++;
     pin_program(bench, program);
     return &program->worker;
+}
+
+/* Read what a program prints until it has said the word. */
+static int wait_for_word(int fd, int signals_fd, const char *word)
+{
+    char text[4096] = "";
+    size_t len = 0;
+
+    while (!strstr(text, word)) {
+        if (wait_readable(fd, signals_fd, REDIS_START_MS) != 1) {
+            return -1;
+        }
+        ssize_t count = read(fd, text + len, sizeof(text) - len - 1);
+        if (count <= 0) {
+            return -1;
+        }
+        len += (size_t)count;
+        text[len] = 0;
+    }
+    return 0;
+}
+
+int bench_start_redis(struct bench *bench, const char *address)
+{
+    const struct hosts *hosts = bench->hosts;
+    char port[16];
+    cpu_set_t cpus;
+
+    snprintf(port, sizeof(port), "%d", REDIS_PORT);
+    const char *const argv[] = {"redis-server",
+                                "--bind",
+                                address,
+                                "--port",
+                                port,
+                                "--save",
+                                "",
+                                "--appendonly",
+                                "no",
+                                "--daemonize",
+                                "no",
+                                "--dir",
+                                hosts->directory,
+                                "--protected-mode",
+                                "no",
+                                NULL};
+    if (bench->redis > 0) {
+        return 0;
+    }
+    if (start_program_piped(argv, hosts->one_network ? -1 : hosts->host[0].netns, &bench->redis,
+                            &bench->redis_out) ||
+        wait_for_word(bench->redis_out, hosts->signals_fd, "Ready to accept")) {
+        fprintf(stderr, "dsm-bench: redis-server does not start\n");
+        return -1;
+    }
+    if (choose_cpus(bench, bench->pinning, 0, &cpus)) {
+        pin_one(bench->redis, &cpus);
+    }
+    return 0;
 }

@@ -3,6 +3,7 @@
 #ifndef DSM_BENCH_HAND_H
 #define DSM_BENCH_HAND_H
 
+#include "tests/bench/handoff.h"
 #include "tests/bench/limit.h"
 #include "tests/bench/worker.h"
 

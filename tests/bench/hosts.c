@@ -36,26 +36,14 @@ static void host_directory(const struct hosts *hosts, unsigned i, char directory
     snprintf(directory, PATH_BYTES, "%s/%c", hosts->directory, 'a' + (int)i);
 }
 
-/* A program of this build, found from where this one lies: build/tests/dsm-bench. */
-static int find_program(const char *name, char path[PATH_MAX])
+static int need_program(const char *name, char path[PATH_MAX])
 {
-    char self[PATH_MAX - 32];
-    ssize_t len_bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-    if (len_bytes <= 0) {
-        return fail("/proc/self/exe");
+    if (find_program(name, path, PATH_MAX)) {
+        return 0;
     }
-    self[len_bytes] = 0;
-    *strrchr(self, '/') = 0;
-    snprintf(path, PATH_MAX, "%s/../agent/%s", self, name);
-    if (access(path, X_OK)) {
-        /* Installed: beside this program, or wherever the shell would find it. */
-        snprintf(path, PATH_MAX, "%s/%s", self, name);
-    }
-    if (access(path, X_OK)) {
-        snprintf(path, PATH_MAX, "%s", name);
-    }
-    return 0;
+    fprintf(stderr, "dsm-bench: there is no %s in this build, beside this program or in PATH\n",
+            name);
+    return -1;
 }
 
 /* The first host's configuration comes with the authority; the others' are issued by it. */
@@ -82,7 +70,7 @@ static int make_certificate(struct hosts *hosts, unsigned i)
     for (int k = 0; words[k]; k++) {
         argv[k + 1] = words[k];
     }
-    return find_program("dsmctl", dsmctl) || run_program(argv, -1, true) ? -1 : 0;
+    return need_program("dsmctl", dsmctl) || run_program(argv, -1, true) ? -1 : 0;
 }
 
 static int start_agent(struct hosts *hosts, unsigned i, unsigned spin_us)
@@ -94,7 +82,7 @@ static int start_agent(struct hosts *hosts, unsigned i, unsigned spin_us)
     snprintf(log, sizeof(log), "%s/%c/agent.log", hosts->directory, 'a' + (int)i);
     snprintf(spin, sizeof(spin), "%u", spin_us);
     const char *const argv[] = {agent, "--config", config, "--spin-us", spin, NULL};
-    if (find_program("dsm-agent", agent) || start_program(argv, host->netns, log, &host->agent)) {
+    if (need_program("dsm-agent", agent) || start_program(argv, host->netns, log, &host->agent)) {
         return -1;
     }
     host->is_child = true;

@@ -11,15 +11,13 @@
 #include <unistd.h>
 
 #include "tests/bench/convert.h"
-#include "tests/bench/op.h"
+#include "tests/bench/result.h"
 #include "tests/bench/process.h"
 
 #define ROUNDS_DEFAULT 5u
 #define ROUNDS_MIN 5u
 #define LOCAL_HOSTS 3u
 #define OPS_MAX 64u
-
-static const char *const pinning_names[PIN_COUNT] = {"1cpu", "2cpu", "none"};
 
 static const char help_head[] =
     "usage: dsm-bench (--local | --socket-a PATH --socket-b PATH [--socket-c PATH]) [options]\n"
@@ -90,25 +88,41 @@ static void print_help(void)
     fputs(help_tail, stdout);
 }
 
+static int add_op(struct options *options, const struct op *op)
+{
+    if (options->count_ops < OPS_MAX) {
+        options->ops[options->count_ops++] = op;
+    }
+    return 0;
+}
+
 static int add_ops(struct options *options, const char *name)
 {
     const struct op *op;
 
-    if (strcmp(name, "all") && !op_find(name)) {
+    /* An operation, else a family of them, else all. */
+    if (op_find(name)) {
+        return add_op(options, op_find(name));
+    }
+    if (op_family(name)) {
+        for (op = op_family(name); op->name; op++) {
+            add_op(options, op);
+        }
+        return 0;
+    }
+    if (strcmp(name, "all")) {
         return refuse("there is no operation ", name);
     }
     for (unsigned i = 0; (op = op_get(i)); i++) {
-        if ((!strcmp(name, "all") || !strcmp(name, op->name)) && options->count_ops < OPS_MAX) {
-            options->ops[options->count_ops++] = op;
-        }
+        add_op(options, op);
     }
     return 0;
 }
 
 static bool is_pinning(const char *name)
 {
-    for (int i = 0; i < PIN_COUNT; i++) {
-        if (!strcmp(name, pinning_names[i])) {
+    for (enum pinning i = 0; i < PIN_COUNT; i++) {
+        if (!strcmp(name, pinning_name(i))) {
             return true;
         }
     }
@@ -189,59 +203,41 @@ static int parse_options(int argc, char **argv, struct options *options)
     return check_options(options);
 }
 
-static void print_head(void)
-{
-    printf("%-12s %-7s %10s %10s %10s %7s %-10s %8s  %-28s %s\n", "operation", "pinning", "median",
-           "p99", "limit", "ratio", "unit", "msgs/op", "target", "the limit");
-}
-
-static void print_result(const struct result *result, const char *pinning, bool json)
-{
-    static const char *const met_words[] = {"null", "false", "true"};
-    const struct op *op = result->op;
-    const char *limit_is = op->limit_is ? op->limit_is : "";
-    char messages[32] = "-", target[64];
-    int met = result_is_met(result);
-
-    target_text(&op->target, op->unit, target, sizeof(target));
-    if (result->messages_per_op >= 0) {
-        snprintf(messages, sizeof(messages), "%.3f", result->messages_per_op);
-    } else if (json) {
-        snprintf(messages, sizeof(messages), "null");
-    }
-    if (json) {
-        printf("{\"op\": \"%s\", \"pinning\": \"%s\", \"median\": %.4f, \"p99\": %.4f, "
-               "\"limit\": %.4f, \"ratio\": %.4f, \"unit\": \"%s\", \"messages_per_op\": %s, "
-               "\"limit_is\": \"%s\", \"target\": \"%s\", \"met\": %s}\n",
-               op->name, pinning, result->median, result->p99, result->limit, result->ratio,
-               op->unit, messages, limit_is, target, met_words[met + 1]);
-    } else {
-        printf("%-12s %-7s %10.2f %10.2f %10.2f %7.2f %-10s %8s  %-28s %s\n", op->name, pinning,
-               result->median, result->p99, result->limit, result->ratio, op->unit, messages,
-               target, limit_is);
-    }
-    fflush(stdout);
-}
-
 static int measure(struct bench *bench, const struct options *options, const struct op *op)
 {
     for (enum pinning pinning = 0; pinning < PIN_COUNT; pinning++) {
         struct result result;
 
         if (op->is_unpinned ? pinning != PIN_NONE
-                            : options->pin && strcmp(options->pin, pinning_names[pinning])) {
+                            : options->pin && strcmp(options->pin, pinning_name(pinning))) {
+            continue;
+        }
+        if (op->needs_2cpu && pinning == PIN_1CPU) {
             continue;
         }
         if (bench->hosts->count < op->count_hosts || bench_pin(bench, pinning)) {
             fprintf(stderr, "dsm-bench: %s %s left out: too few hosts or CPUs\n", op->name,
-                    pinning_names[pinning]);
+                    pinning_name(pinning));
             continue;
         }
-        if (op_run(bench, op, &result)) {
-            fprintf(stderr, "dsm-bench: %s %s failed\n", op->name, pinning_names[pinning]);
+        int error = op_run(bench, op, &result);
+        if (error == RUN_MISSING) {
+            break;
+        }
+        if (error) {
+            fprintf(stderr, "dsm-bench: %s %s failed\n", op->name, pinning_name(pinning));
             return -1;
         }
-        print_result(&result, pinning_names[pinning], options->json);
+        if (options->json) {
+            json_t *line = result_to_json(bench, &result);
+
+            json_dumpf(line, stdout, JSON_REAL_PRECISION(7));
+            putchar('\n');
+            json_decref(line);
+        } else {
+            result_print(bench, &result);
+        }
+        fflush(stdout);
         result_close(&result);
     }
     return 0;
@@ -274,8 +270,9 @@ int main(int argc, char **argv)
     }
     error = bench_open(&bench, &hosts, options.rounds);
     if (!error) {
+        bench.agents_poll = options.spin_us > 0;
         if (!options.json) {
-            print_head();
+            result_print_head();
         }
         for (unsigned i = 0; i < options.count_ops && !error; i++) {
             error = measure(&bench, &options, options.ops[i]);

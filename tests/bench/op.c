@@ -5,15 +5,33 @@
 #include <string.h>
 
 #include "tests/bench/ops.h"
+#include "tests/bench/process.h"
 
 #define LIMIT_SAMPLES 400u
 #define BULK_BYTES (UINT64_C(256) << 20)
+#define WARM_BYTES (UINT64_C(256) << 20)
 
 static const struct op *const families[] = {
 #define OPS_ENTRY(name) name,
     OPS_FAMILIES(OPS_ENTRY)
 #undef OPS_ENTRY
 };
+
+const struct op *op_family(const char *name)
+{
+    static const char *const names[] = {
+#define OPS_NAME(name) #name,
+        OPS_FAMILIES(OPS_NAME)
+#undef OPS_NAME
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strcmp(names[i] + strlen("ops_"), name)) {
+            return families[i];
+        }
+    }
+    return NULL;
+}
 
 const struct op *op_get(unsigned index)
 {
@@ -72,6 +90,12 @@ void run_add_ops(struct run *run, uint64_t count)
     run->count_ops += run->round > 0 ? count : 0;
 }
 
+void run_add_messages(struct run *run, double messages, uint64_t count_ops)
+{
+    run->messages += run->round > 0 ? messages : 0;
+    run_add_ops(run, count_ops);
+}
+
 int run_count_messages(struct run *run, double *messages)
 {
     *messages = 0;
@@ -96,8 +120,7 @@ int run_timed(struct run *run, unsigned host, order_function function, uint64_t 
         run_count_messages(run, &after)) {
         return -1;
     }
-    run->messages += run->round > 0 ? after - before : 0;
-    run_add_ops(run, outcome.count);
+    run_add_messages(run, after - before, outcome.count);
     return run_add(run, &run->measured, run_worker(run, host)->board->samples, outcome.count);
 }
 
@@ -123,14 +146,14 @@ int run_timed_all(struct run *run, unsigned count, order_function function, uint
     if (error || run_count_messages(run, &after)) {
         return -1;
     }
-    run->messages += run->round > 0 ? after - before : 0;
+    run_add_messages(run, after - before, 0);
     return 0;
 }
 
 static int region_order(struct run *run, unsigned host, order_function function,
                         uint64_t size_bytes)
 {
-    struct order order = {.a = size_bytes};
+    struct order order = {.a = size_bytes, .b = run->window_ms};
 
     snprintf(order.text, sizeof(order.text), "%s", run->region);
     return run_do_program(run, host, 0, function, &order);
@@ -162,7 +185,7 @@ int run_region_close(struct run *run)
     return error;
 }
 
-int run_take_limit(struct run *run, enum limit limit, uint32_t *count)
+int run_take_limit(struct run *run, enum limit limit, bool polls, uint32_t *count)
 {
     static const struct {
         order_function function;
@@ -177,37 +200,63 @@ int run_take_limit(struct run *run, enum limit limit, uint32_t *count)
     struct outcome outcome;
 
     if (worker_do(run_worker(run, HOST_B), orders[limit].function, orders[limit].a, orders[limit].b,
-                  0, &outcome)) {
+                  polls, &outcome)) {
         return -1;
     }
     *count = outcome.count;
     return 0;
 }
 
+static int take_part(struct run *run, const struct part *part, bool polls, struct series *series)
+{
+    double *samples = run_worker(run, HOST_B)->board->samples;
+    uint32_t count;
+
+    if (run_take_limit(run, part->limit, polls, &count)) {
+        return -1;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        samples[i] *= part->times;
+    }
+    return run_add(run, series, samples, count);
+}
+
+static bool is_trip(enum limit limit)
+{
+    return limit == LIMIT_TRIP_64 || limit == LIMIT_TRIP_4096 || limit == LIMIT_TRIP_64K;
+}
+
+/* Ends that poll are compared only where there is a trip, and each can have a CPU. */
+static bool has_polled(const struct run *run)
+{
+    bool has_trip = false;
+
+    for (int i = 0; i < PARTS_MAX; i++) {
+        has_trip |= is_trip(run->op->limit[i].limit);
+    }
+    return has_trip && run->bench->pinning != PIN_1CPU;
+}
+
 static int take_limits(struct run *run)
 {
-    for (int i = 0; i < PARTS_MAX && run->op->limit[i].limit; i++) {
-        double *samples = run_worker(run, HOST_B)->board->samples;
-        uint32_t count;
+    bool polled = has_polled(run);
 
-        if (run_take_limit(run, run->op->limit[i].limit, &count)) {
-            return -1;
-        }
-        for (uint32_t k = 0; k < count; k++) {
-            samples[k] *= run->op->limit[i].times;
-        }
-        if (run_add(run, &run->limits[i], samples, count)) {
+    for (int i = 0; i < PARTS_MAX && run->op->limit[i].limit; i++) {
+        const struct part *part = &run->op->limit[i];
+
+        if (take_part(run, part, false, &run->limits[i]) ||
+            (polled && take_part(run, part, is_trip(part->limit), &run->polled[i]))) {
             return -1;
         }
     }
     return 0;
 }
 
-/* B's connection to A for limits; port 0 ends it, so that A serves the next one. */
-static int connect_limits(struct run *run, bool is_on)
+/* B's connection to A for limits, anew: its ends are where the pinning says now. */
+static int connect_limits(struct run *run)
 {
     const struct board *server = run_worker(run, HOST_A)->board;
-    struct order order = {.a = is_on ? server->port : 0};
+    struct order order = {.a = server->port};
 
     memcpy(order.text, server->address, sizeof(order.text));
     return run_do_program(run, HOST_B, 0, order_connect, &order);
@@ -219,17 +268,16 @@ static int run_rounds(struct run *run)
     uint64_t rounds = op->is_once ? 1 : run->bench->rounds;
     uint64_t size_bytes = op->region_bytes + op->region_bytes_a_round * (rounds + 1);
 
-    if ((size_bytes && run_region_open(run, size_bytes, op->is_written)) ||
-        connect_limits(run, true)) {
+    memory_warm(op->warm_bytes ? op->warm_bytes : WARM_BYTES);
+    if (connect_limits(run) || (size_bytes && run_region_open(run, size_bytes, op->is_written))) {
         return -1;
     }
     for (run->round = op->is_once; run->round <= rounds; run->round++) {
-        if (op->round(run) || take_limits(run)) {
-            return -1;
+        int error = op->round(run);
+
+        if (error || take_limits(run)) {
+            return error ? error : -1;
         }
-    }
-    if (connect_limits(run, false)) {
-        return -1;
     }
     return size_bytes ? run_region_close(run) : 0;
 }
@@ -241,11 +289,16 @@ int op_run(struct bench *bench, const struct op *op, struct result *result)
 
     *result = (struct result){.op = op, .samples = run.measured};
     result->median = series_median(&run.measured);
-    result->p99 = series_p99(&run.measured);
+    series_sort(&result->samples);
+    result->p99 = result_quantile(result, 0.99);
     for (size_t i = 0; i < PARTS_MAX; i++) {
-        result->limit += series_median(&run.limits[i]);
+        result->slept += series_median(&run.limits[i]);
+        result->polled += series_median(&run.polled[i]);
         series_close(&run.limits[i]);
+        series_close(&run.polled[i]);
     }
+    /* Like is compared with like. */
+    result->limit = bench->agents_poll && result->polled > 0 ? result->polled : result->slept;
     result->ratio = result->limit > 0 ? result->median / result->limit : 0;
     result->messages_per_op = run.count_ops ? run.messages / (double)run.count_ops : -1;
     if (error) {
@@ -254,51 +307,14 @@ int op_run(struct bench *bench, const struct op *op, struct result *result)
     return error;
 }
 
+double result_quantile(const struct result *result, double p)
+{
+    size_t count = result->samples.count;
+
+    return count > 0 ? result->samples.values[(size_t)(p * (double)(count - 1))] : 0;
+}
+
 void result_close(struct result *result)
 {
     series_close(&result->samples);
-}
-
-int result_is_met(const struct result *result)
-{
-    const struct target *target = &result->op->target;
-    bool is_met = true;
-
-    switch (target->kind) {
-    case TARGET_NONE:
-        return -1;
-    case TARGET_RATIO_MAX:
-        is_met = result->ratio <= target->value;
-        break;
-    case TARGET_RATIO_MIN:
-        is_met = result->ratio >= target->value;
-        break;
-    case TARGET_MAX:
-        is_met = result->median <= target->value;
-        break;
-    case TARGET_MIN:
-        is_met = result->median >= target->value;
-        break;
-    }
-    if (target->p99_of_median > 0 && result->p99 > target->p99_of_median * result->median) {
-        is_met = false;
-    }
-    return is_met;
-}
-
-void target_text(const struct target *target, const char *unit, char *text, size_t size_bytes)
-{
-    bool is_max = target->kind == TARGET_RATIO_MAX || target->kind == TARGET_MAX;
-    bool is_ratio = target->kind == TARGET_RATIO_MAX || target->kind == TARGET_RATIO_MIN;
-    char tail[32] = "";
-
-    if (target->p99_of_median > 0) {
-        snprintf(tail, sizeof(tail), ", p99 <= %g x median", target->p99_of_median);
-    }
-    if (target->kind == TARGET_NONE) {
-        text[0] = 0;
-    } else {
-        snprintf(text, size_bytes, "%s %g %s%s", is_max ? "<=" : ">=", target->value,
-                 is_ratio ? "x" : unit, tail);
-    }
 }

@@ -28,6 +28,10 @@ enum limit {
 };
 
 #define PARTS_MAX 3
+#define PEERS_MAX 3
+
+/** A round's function returns this when what it measures is not installed. */
+#define RUN_MISSING 1
 
 /** A limit is a sum of these. */
 struct part {
@@ -64,10 +68,15 @@ struct op {
     uint64_t region_bytes, region_bytes_a_round; /* of the region that is there for all rounds */
     bool is_written;                             /* by A, before the rounds */
     bool is_unpinned;                            /* does not depend on where processes run */
+    bool needs_2cpu;                             /* senseless with all on one CPU */
     bool is_once;                                /* one round, without one to warm up */
+    bool is_rate;                                /* more is better */
+    uint64_t own[2];                             /* as the round's function likes */
+    uint64_t warm_bytes;                         /* memory that it needs, to be warmed first */
+    const char *peers[PEERS_MAX]; /* operations that the report shows it beside, same pinning */
     /**
-     * Measure one round: add samples by the functions below. Returns 0, or -1 after a line on
-     * standard error.
+     * Measure one round: add samples by the functions below. Returns 0, or -1 or RUN_MISSING after
+     * a line on standard error.
      */
     int (*round)(struct run *run);
 };
@@ -78,16 +87,19 @@ struct run {
     const struct op *op;
     unsigned round; /* 0 warms up and is not counted */
     struct series measured, limits[PARTS_MAX];
-    uint64_t count_ops; /* that the messages are for */
+    struct series polled[PARTS_MAX]; /* the same with both ends polling, unless on one CPU */
+    uint64_t count_ops;              /* that the messages are for */
     double messages;
+    uint32_t window_ms; /* of regions that are made, as in struct dsm_shm_options */
     char region[64];
 };
 
 struct result {
     const struct op *op;
-    struct series samples; /* all of them */
+    struct series samples; /* all of them, in ascending order */
     double median, p99;
     double limit, ratio;    /* 0: there is none */
+    double slept, polled;   /* the limit with ends that sleep and that poll; one of them counts */
     double messages_per_op; /* of all agents; negative: not counted */
 };
 
@@ -95,14 +107,23 @@ struct result {
 const struct op *op_get(unsigned index);
 /** By name; NULL when there is none. */
 const struct op *op_find(const char *name);
-/** Measure; the result is returned, free it with result_close(). 0 or -1 after a line on stderr. */
+/**
+ * All operations of a family, by its name.
+ *
+ * Returns an array that ends with a row without a name, or NULL when there is no such family.
+ */
+const struct op *op_family(const char *name);
+/**
+ * Measure where the processes are pinned now.
+ *
+ * @result returned, free it with result_close()
+ *
+ * Returns 0; -1, or RUN_MISSING when what is measured is not installed, after a line on stderr.
+ */
 int op_run(struct bench *bench, const struct op *op, struct result *result);
 void result_close(struct result *result);
-/** Was the target met: 1, 0, or -1 without a target. */
-int result_is_met(const struct result *result);
-/** The target as a sentence; "" without one. */
-void target_text(const struct target *target, const char *unit, char *text, size_t size_bytes);
-
+/** The value that the fraction p (0 to 1) of the samples do not exceed; 0 without samples. */
+double result_quantile(const struct result *result, double p);
 /* For the functions of rounds; all return 0, or -1 after a line on standard error. */
 
 /** The first program of a host. */
@@ -123,12 +144,14 @@ int run_timed_all(struct run *run, unsigned count, order_function function, uint
 int run_add(struct run *run, struct series *series, const double *samples, size_t count);
 /** Add operations that the messages of the round are for, if it counts. */
 void run_add_ops(struct run *run, uint64_t count);
+/** Add messages and the operations that they are for, if the round counts. */
+void run_add_messages(struct run *run, double messages, uint64_t count_ops);
 /** Protocol messages that all agents have sent so far. */
 int run_count_messages(struct run *run, double *messages);
 /** Make a region on A and map it on as many hosts as the operation needs; A may write it first. */
 int run_region_open(struct run *run, uint64_t size_bytes, bool is_written);
 int run_region_close(struct run *run);
-/** Take a limit on host B towards A; B's board has the samples then. */
-int run_take_limit(struct run *run, enum limit limit, uint32_t *count);
+/** Take a limit on host B towards A, both ends polling or not; B's board has the samples then. */
+int run_take_limit(struct run *run, enum limit limit, bool polls, uint32_t *count);
 
 #endif

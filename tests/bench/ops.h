@@ -9,7 +9,10 @@
 #define OPS_FAMILIES(X)                                                                            \
     X(ops_memory)                                                                                  \
     X(ops_stream)                                                                                  \
-    X(ops_sync)
+    X(ops_sync)                                                                                    \
+    X(ops_contend)                                                                                 \
+    X(ops_limits)                                                                                  \
+    X(ops_peers)
 
 #define OPS_DECLARE(name) extern const struct op name[];
 OPS_FAMILIES(OPS_DECLARE)

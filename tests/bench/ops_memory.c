@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Single pages: misses, upgrades, loads on what is there, and what pages cost the agents. */
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -8,6 +9,12 @@
 
 #define FAULTS 400u
 #define UPGRADES 300u
+#define IDLE_FAULTS 400u
+#define BUSY_FAULTS 1200u
+#define BUSY_MS 200
+/* Pages between two looks at the clock, which alone would be a part of what is measured. */
+#define GROUP 16u
+#define SECOND_PAGES 4096u
 #define HIT_BYTES (UINT64_C(16) << 20)
 #define HIT_SCANS 15u
 #define MEMORY_BYTES (UINT64_C(256) << 20)
@@ -16,6 +23,93 @@
 static int round_fault(struct run *run)
 {
     return run_timed(run, HOST_B, order_read_random, (uint64_t)run->round * FAULTS * 2, FAULTS);
+}
+
+/*
+ * First as above, which the rest is compared with; then with programs that compute where the home's
+ * processes run: one on its CPU, or one for each of two.
+ */
+static int round_busy(struct run *run)
+{
+    const unsigned count_busy = run->bench->pinning == PIN_NONE ? 2 : 1;
+    const uint64_t pages = run->op->region_bytes_a_round / BENCH_PAGE_BYTES;
+    const uint64_t first = run->round * pages;
+    struct worker *busy[2];
+    struct outcome outcome;
+    int error;
+
+    if (run_do(run, HOST_B, order_read_random, first, IDLE_FAULTS) ||
+        run_add(run, &run->limits[0], run_worker(run, HOST_B)->board->samples, IDLE_FAULTS)) {
+        return -1;
+    }
+    for (unsigned i = 0; i < count_busy; i++) {
+        const struct order order = {.function = order_compute};
+
+        busy[i] = bench_worker(run->bench, HOST_A, i + 1);
+        if (!busy[i]) {
+            return -1;
+        }
+        atomic_store(&busy[i]->board->stop, false);
+        if (worker_tell(busy[i], &order)) {
+            return -1;
+        }
+    }
+    /* Not a fresh process's first moments, which the scheduler treats better. */
+    error = wait_readable(-1, run->bench->hosts->signals_fd, BUSY_MS) ||
+            run_timed(run, HOST_B, order_read_random, first + 2 * IDLE_FAULTS, BUSY_FAULTS);
+    for (unsigned i = 0; i < count_busy; i++) {
+        atomic_store(&busy[i]->board->stop, true);
+        error |= worker_wait(busy[i], &outcome);
+    }
+    return error ? -1 : 0;
+}
+
+/* C has written the pages and owns them; the home is A. */
+static int round_dirty(struct run *run)
+{
+    uint64_t first = (uint64_t)run->round * FAULTS * 2;
+
+    return run_do(run, HOST_C, order_write_all, first, (uint64_t)FAULTS * 2) ||
+                   run_timed(run, HOST_B, order_read_random, first, FAULTS)
+               ? -1
+               : 0;
+}
+
+/* b pages from a on, in order; timed in groups of GROUP, us a page. */
+static int order_read_groups(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    int error = hand_has_pages(hand, order->a, order->b) ? 0 : DSM_ERANGE;
+
+    for (uint64_t i = 0; i < order->b / GROUP && !error; i++) {
+        double begin = clock_us();
+
+        error =
+            order_read_all(hand, &(struct order){.a = order->a + i * GROUP, .b = GROUP}, outcome);
+        hand->samples[i] = (clock_us() - begin) / GROUP;
+    }
+    outcome->count = (uint32_t)(order->b / GROUP);
+    return error;
+}
+
+/* B's first program has the pages; then its second one maps the region and reads them. */
+static int round_second(struct run *run)
+{
+    const uint64_t pages = run->op->region_bytes_a_round / BENCH_PAGE_BYTES;
+    const uint64_t first = run->round * pages;
+    const struct order read = {.a = first, .b = pages}, unmap = {0};
+    struct order map = {.a = run->op->region_bytes_a_round * (run->bench->rounds + 1)};
+    double before, after;
+
+    snprintf(map.text, sizeof(map.text), "%s", run->region);
+    if (run_do(run, HOST_B, order_read_all, first, pages) ||
+        run_do_program(run, HOST_B, 1, order_map, &map) || run_count_messages(run, &before) ||
+        run_do_program(run, HOST_B, 1, order_read_groups, &read) ||
+        run_count_messages(run, &after) || run_do_program(run, HOST_B, 1, order_unmap, &unmap)) {
+        return -1;
+    }
+    run_add_messages(run, after - before, pages);
+    return run_add(run, &run->measured, bench_worker(run->bench, HOST_B, 1)->board->samples,
+                   pages / GROUP);
 }
 
 static int round_upgrade(struct run *run)
@@ -157,7 +251,44 @@ const struct op ops_memory[] = {
         .count_hosts = 2,
         .region_bytes_a_round = FAULTS * 2 * BENCH_PAGE_BYTES,
         .is_written = true,
+        .peers = {"mpi-get-4k", "redis-get-4k", "tcp-4k"},
         .round = round_fault,
+    },
+    {
+        .name = "fault-busy",
+        .text = "the same while programs compute on the home's CPU",
+        .meaning = "A miss while programs of the home's host compute: the agent serves, not they.",
+        .unit = "us",
+        .limit_is = "the same miss, just before, with nothing that computes",
+        .target = {TARGET_RATIO_MAX, 1.2, 0},
+        .count_hosts = 2,
+        .region_bytes_a_round = (IDLE_FAULTS + BUSY_FAULTS) * 2 * BENCH_PAGE_BYTES,
+        .is_written = true,
+        .peers = {"mpi-get-busy"},
+        .round = round_busy,
+    },
+    {
+        .name = "dirty",
+        .text = "read misses on pages that a third host has written",
+        .meaning = "A load of a page whose owner is neither here nor at its home.",
+        .unit = "us",
+        .limit_is = "userfaultfd hand-off + 1.5 TLS round trips, one way with 4 KiB",
+        .limit = {{LIMIT_HANDOFF, 1}, {LIMIT_TRIP_4096, 1}, {LIMIT_TRIP_64, 0.5}},
+        .target = {TARGET_RATIO_MAX, 1.3, 0},
+        .count_hosts = 3,
+        .region_bytes_a_round = FAULTS * 2 * BENCH_PAGE_BYTES,
+        .round = round_dirty,
+    },
+    {
+        .name = "second",
+        .text = "pages that another program of this host has brought here",
+        .meaning = "A load, by a second program of a host, of a page that its first program reads.",
+        .unit = "us/page",
+        .target = {TARGET_MAX, 1.2, 0},
+        .count_hosts = 2,
+        .region_bytes_a_round = SECOND_PAGES * BENCH_PAGE_BYTES,
+        .is_written = true,
+        .round = round_second,
     },
     {
         .name = "hit",

@@ -9,9 +9,13 @@
 #define TRANSFERS 300u
 #define LOCKS 400u
 #define BARRIERS 400u
+#define ADDS 400u
+/** Hosts that meet in a barrier, and that add to a counter. */
+#define BARRIER_HOSTS 3u
+#define COUNTER_HOSTS 3u
 
 /** Offsets of the lock and barrier that are measured. */
-enum { OFFSET_LOCK = 64, OFFSET_BARRIER = 192 };
+enum { OFFSET_LOCK = 64, OFFSET_BARRIER = 192, OFFSET_COUNTER = 256 };
 
 /*
  * The turn itself goes round over a socket pair, outside of the region: the sample is what one
@@ -89,7 +93,7 @@ static int order_barrier(struct hand *hand, const struct order *order, struct ou
     for (uint64_t i = 0; i < order->b && !error; i++) {
         double begin = clock_us();
 
-        error = dsm_barrier_wait(hand->region, order->a, 2, WAIT_MS);
+        error = dsm_barrier_wait(hand->region, order->a, BARRIER_HOSTS, WAIT_MS);
         hand->samples[i] = clock_us() - begin;
     }
     outcome->count = (uint32_t)order->b;
@@ -152,11 +156,54 @@ static int round_lock(struct run *run)
 
 static int round_barrier(struct run *run)
 {
-    if (run_timed_all(run, 2, order_barrier, OFFSET_BARRIER, BARRIERS)) {
+    if (run_timed_all(run, BARRIER_HOSTS, order_barrier, OFFSET_BARRIER, BARRIERS)) {
         return -1;
     }
     run_add_ops(run, BARRIERS);
     return run_add(run, &run->measured, run_worker(run, HOST_B)->board->samples, BARRIERS);
+}
+
+/* Each host adds b times to offset a, as fast as it can; us each. */
+static int order_add(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    int error = dsm_barrier_wait(hand->region, OFFSET_BARRIER, COUNTER_HOSTS, WAIT_MS);
+    uint64_t old;
+
+    for (uint64_t i = 0; i < order->b && !error; i++) {
+        double begin = clock_us();
+
+        error = dsm_fetch_add(hand->region, order->a, 1, &old);
+        hand->samples[i] = clock_us() - begin;
+    }
+    outcome->count = (uint32_t)order->b;
+    return error;
+}
+
+/* The rate of the hosts that are not the counter's home, on average; its own is faster. */
+static int round_counter(struct run *run)
+{
+    double rate = 0, trips, trip_rate;
+    uint32_t count;
+
+    if (run_timed_all(run, COUNTER_HOSTS, order_add, OFFSET_COUNTER, ADDS)) {
+        return -1;
+    }
+    for (unsigned i = 1; i < COUNTER_HOSTS; i++) {
+        double sum_us = 0;
+
+        for (unsigned k = 0; k < ADDS; k++) {
+            sum_us += run_worker(run, i)->board->samples[k];
+        }
+        rate += ADDS * 1e6 / sum_us / (COUNTER_HOSTS - 1);
+    }
+    run_add_ops(run, COUNTER_HOSTS * ADDS);
+    if (run_add(run, &run->measured, &rate, 1) ||
+        run_take_limit(run, LIMIT_TRIP_64, run->bench->agents_poll, &count)) {
+        return -1;
+    }
+    trips = values_median(run_worker(run, HOST_B)->board->samples, count);
+    trip_rate = 1e6 / trips;
+    return run_add(run, &run->limits[0], &trip_rate, 1);
 }
 
 static const char trip_64[] = "TLS round trip 64 B / 64 B";
@@ -200,15 +247,29 @@ const struct op ops_sync[] = {
     },
     {
         .name = "barrier",
-        .text = "barrier of two hosts",
-        .meaning = "A barrier that both hosts come to at the same time.",
+        .text = "barrier of three hosts",
+        .meaning = "A barrier that three hosts come to at the same time.",
         .unit = "us",
         .limit_is = trip_64,
         .limit = {{LIMIT_TRIP_64, 1}},
         .target = {TARGET_RATIO_MAX, 1.5, 0},
-        .count_hosts = 2,
+        .count_hosts = BARRIER_HOSTS,
         .region_bytes = BENCH_PAGE_BYTES,
+        .peers = {"mpi-barrier"},
         .round = round_barrier,
+    },
+    {
+        .name = "counter",
+        .text = "dsm_fetch_add on one counter by three hosts, per host",
+        .meaning = "How often a host adds to a counter while two others do the same.",
+        .unit = "1/s",
+        .limit_is = "one TLS round trip 64 B / 64 B after the other",
+        .target = {TARGET_RATIO_MIN, 0.8, 0},
+        .is_rate = true,
+        .count_hosts = COUNTER_HOSTS,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .peers = {"mpi-fetch-add"},
+        .round = round_counter,
     },
     {.name = NULL},
 };

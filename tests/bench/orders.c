@@ -29,8 +29,9 @@ static int map_region(struct hand *hand, const struct order *order)
 int order_make(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     (void)outcome;
-    int error =
-        dsm_shm_open(hand->dsm, order->text, O_RDWR | O_CREAT | O_EXCL, 0600, NULL, &hand->region);
+    struct dsm_shm_options options = {.window_ms = (uint32_t)order->b};
+    int error = dsm_shm_open(hand->dsm, order->text, O_RDWR | O_CREAT | O_EXCL, 0600, &options,
+                             &hand->region);
 
     if (!error) {
         error = dsm_shm_truncate(hand->region, order->a);
@@ -188,21 +189,6 @@ int order_compute(struct hand *hand, const struct order *order, struct outcome *
     return 0;
 }
 
-int order_warm(struct hand *hand, const struct order *order, struct outcome *outcome)
-{
-    void *memory = mmap(NULL, order->a, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-    (void)hand;
-    (void)outcome;
-    if (memory == MAP_FAILED) {
-        return DSM_ENOMEM;
-    }
-    madvise(memory, order->a, MADV_NOHUGEPAGE);
-    memset(memory, 1, order->a);
-    munmap(memory, order->a);
-    return 0;
-}
-
 int order_stats(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     (void)order;
@@ -224,6 +210,7 @@ int order_connect(struct hand *hand, const struct order *order, struct outcome *
 int order_round_trips(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     outcome->count = (uint32_t)order->b;
+    hand->tls.polls = order->c;
     return tls_measure_round_trips(&hand->tls, order->a, hand->samples, order->b) ? DSM_EDOWN : 0;
 }
 

@@ -29,15 +29,13 @@ int order_read_random(struct hand *hand, const struct order *order, struct outco
 int order_write_random(struct hand *hand, const struct order *order, struct outcome *outcome);
 /** Compute until the board says stop, without touching the region. */
 int order_compute(struct hand *hand, const struct order *order, struct outcome *outcome);
-/** Touch a bytes of plain memory and give them back: what the machine holds back is there then. */
-int order_warm(struct hand *hand, const struct order *order, struct outcome *outcome);
 /** The agent's counters. */
 int order_stats(struct hand *hand, const struct order *order, struct outcome *outcome);
 /** Limit: b faults through userfaultfd; timed, us each. */
 int order_handoff(struct hand *hand, const struct order *order, struct outcome *outcome);
 /** Connect the limit's TLS to address text and port a; an earlier connection ends. */
 int order_connect(struct hand *hand, const struct order *order, struct outcome *outcome);
-/** Limit: b round trips of 64 bytes to a bytes (0: 64) of payload; timed, us each. */
+/** Limit: b round trips of 64 bytes to a bytes (0: 64) of payload; c: poll; timed, us each. */
 int order_round_trips(struct hand *hand, const struct order *order, struct outcome *outcome);
 /** Limit: a bytes in bulk; one sample, MB/s. */
 int order_bulk(struct hand *hand, const struct order *order, struct outcome *outcome);
