@@ -17,7 +17,7 @@
 #define ANALYSIS_SUMS (2u * ANALYSIS_GRID * ANALYSIS_GRID)
 #define ANALYSIS_BLOCK_ROWS 60u /* cheap to fetch at once, where that matters */
 
-/** Tasks: name, bit of each band that it reads, rows that it needs beyond its own, what it finds. */
+/** Tasks: name, bit of each band that it reads, rows needed beyond its own, what it finds. */
 #define ANALYSIS_TASKS(X)                                                                          \
     X(NDVI, "ndvi", 0x3, 0)       /* sum, sum of squares, pixels above 0.4, a histogram of 20 */   \
     X(STENCIL, "stencil", 0x2, 1) /* 3 x 3 sums of infrared; pixels that differ from their mean */ \

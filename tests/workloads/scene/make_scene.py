@@ -5,9 +5,9 @@
     tests/workloads/scene/make_scene.py --side 10980 --out FILE [--photos DIR]
 
 DIR has the two dates of Landsat 5 that ship in Debian's r-cran-satellite (Ethiopia, 101 x 101
-pixels; its testdata). Their red and near infrared become reflectance at the top of the atmosphere, times
-10000, as Sentinel-2 writes it (u16), and are repeated, mirrored at each seam, until the side is
-reached. Without DIR the pixels come from a formula. FILE is a GeoTIFF of four bands: red and
+pixels; its testdata). Their red and near infrared become reflectance at the top of the atmosphere,
+times 10000, as Sentinel-2 writes it (u16), and are repeated, mirrored at each seam, until the side
+is reached. Without DIR the pixels come from a formula. FILE is a GeoTIFF of four bands: red and
 infrared of the first date, then of the second.
 
 Writes FILE.json too: every number that the programs should find, computed here by numpy.
