@@ -13,6 +13,8 @@ PACKAGES_PROGRAMS=(libcmocka-dev libgdal-dev libpng-dev)
 PACKAGES_QUICKSTART=(iproute2 procps util-linux python3-gdal python3-numpy ca-certificates)
 # Besides: what the tests run. With libtirpc-dev, dsm-bench convert is compared with XDR.
 PACKAGES_TEST=(libtirpc-dev clang-14 libclang-rt-14-dev llvm-14 openssl binutils gcovr spin)
+# Besides, never needed: what dsm-bench compares with in the same run, and draws its plots with.
+PACKAGES_PEERS=(openmpi-bin libopenmpi-dev redis-server gnuplot-nox)
 # Besides: to build for machines unlike this one, and to run what was built.
 PACKAGES_FOREIGN=(
     qemu-user-static gcc-s390x-linux-gnu gcc-aarch64-linux-gnu gcc-arm-linux-gnueabihf

@@ -1,102 +1,242 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/bench.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "tests/bench/process.h"
 
+#define REDIS_START_MS 5000
+
+const char *pinning_name(enum pinning pinning)
+{
+    static const char *const names[PIN_COUNT] = {"1cpu", "2cpu", "none"};
+
+    return names[pinning];
+}
+
 int bench_open(struct bench *bench, struct hosts *hosts, unsigned rounds)
 {
-    int turns[2];
-    int error = 0;
-
-    *bench = (struct bench){.hosts = hosts, .rounds = rounds};
-    bench->worker[0].fd = bench->worker[1].fd = -1;
-    if (sched_getaffinity(0, sizeof(bench->cpus), &bench->cpus) ||
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, turns)) {
+    *bench = (struct bench){.hosts = hosts, .rounds = rounds, .pinning = PIN_NONE};
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        bench->turns[i][0] = bench->turns[i][1] = -1;
+    }
+    if (sched_getaffinity(0, sizeof(bench->cpus), &bench->cpus)) {
         perror("dsm-bench");
         return -1;
     }
-    for (int i = 0; i < 2 && !error; i++) {
-        const struct host *host = &hosts->host[i];
-        struct worker_config config = {
-            .socket = host->socket,
-            .netns = hosts->one_network ? -1 : host->netns,
-            .loopback = hosts->one_network,
-            .turn_fd = turns[i],
-            .signals_fd = hosts->signals_fd,
-        };
-
-        snprintf(config.ca, sizeof(config.ca), "%s/%c/ca.crt", hosts->directory, 'a' + i);
-        snprintf(config.certificate, sizeof(config.certificate), "%s/%c/node.crt", hosts->directory,
-                 'a' + i);
-        snprintf(config.key, sizeof(config.key), "%s/%c/node.key", hosts->directory, 'a' + i);
-        error = worker_open(&bench->worker[i], &config);
+    for (unsigned i = 0; i < hosts->count; i++) {
+        if (pipe2(bench->turns[i], O_CLOEXEC)) {
+            perror("dsm-bench");
+            bench_close(bench);
+            return -1;
+        }
     }
-    close(turns[0]);
-    close(turns[1]);
-    if (!error) {
-        struct order order = {.kind = ORDER_CONNECT, .a = bench->worker[0].board->port};
-        struct outcome outcome;
-
-        snprintf(order.text, sizeof(order.text), "%s", bench->worker[0].board->address);
-        error = worker_tell(&bench->worker[1], &order) || worker_wait(&bench->worker[1], &outcome);
-    }
-    if (error) {
-        bench_close(bench);
-        return -1;
+    for (unsigned i = 0; i < hosts->count; i++) {
+        if (!bench_worker(bench, i, 0)) {
+            bench_close(bench);
+            return -1;
+        }
     }
     return 0;
 }
 
 void bench_close(struct bench *bench)
 {
-    for (int i = 1; i >= 0; i--) {
-        worker_close(&bench->worker[i]);
+    if (bench->redis > 0) {
+        end_child(bench->redis);
+        close(bench->redis_out);
+        bench->redis = 0;
+    }
+    /* The last one first: a worker has what the main process had when it was started. */
+    while (bench->count_programs > 0) {
+        worker_close(&bench->programs[--bench->count_programs].worker);
+    }
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        for (int end = 0; end < 2; end++) {
+            if (bench->turns[i][end] >= 0) {
+                close(bench->turns[i][end]);
+            }
+        }
     }
 }
 
-/* The CPUs that the processes of host 0 or 1 may use. Returns false with too few. */
-static bool choose_cpus(const struct bench *bench, enum pinning pinning, int host, cpu_set_t *cpus)
+/* Returns -1 with too few. */
+static int choose_cpu(const struct bench *bench, enum pinning pinning, unsigned host)
 {
-    int wanted = pinning == PIN_2CPU ? host : 0;
+    unsigned wanted = pinning == PIN_2CPU ? host % 2 : 0;
+
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        if (CPU_ISSET(cpu, &bench->cpus) && wanted-- == 0) {
+            return cpu;
+        }
+    }
+    return -1;
+}
+
+int bench_cpu(const struct bench *bench, unsigned host)
+{
+    return choose_cpu(bench, bench->pinning, host);
+}
+
+/* The CPUs that the processes of a host may use. Returns false with too few. */
+static bool choose_cpus(const struct bench *bench, enum pinning pinning, unsigned host,
+                        cpu_set_t *cpus)
+{
+    int cpu = choose_cpu(bench, pinning, host);
 
     if (pinning == PIN_NONE) {
         *cpus = bench->cpus;
         return true;
     }
     CPU_ZERO(cpus);
-    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-        if (CPU_ISSET(cpu, &bench->cpus) && wanted-- == 0) {
-            CPU_SET(cpu, cpus);
-            return true;
-        }
+    if (cpu >= 0) {
+        CPU_SET(cpu, cpus);
     }
-    return false;
+    return cpu >= 0;
+}
+
+static void pin_one(pid_t pid, const cpu_set_t *cpus)
+{
+    if (pid > 0 && pin_process(pid, cpus)) {
+        fprintf(stderr, "dsm-bench: process %d cannot be pinned\n", (int)pid);
+    }
+}
+
+static void pin_program(const struct bench *bench, const struct program *program)
+{
+    cpu_set_t cpus;
+
+    if (choose_cpus(bench, bench->pinning, program->host, &cpus)) {
+        pin_one(program->worker.pid, &cpus);
+        pin_one(program->worker.board->handoff_server, &cpus);
+        pin_one(program->worker.board->limit_server, &cpus);
+    }
 }
 
 int bench_pin(struct bench *bench, enum pinning pinning)
 {
-    cpu_set_t cpus[2];
+    cpu_set_t cpus;
 
-    for (int i = 0; i < 2; i++) {
-        if (!choose_cpus(bench, pinning, i, &cpus[i])) {
+    for (unsigned i = 0; i < bench->hosts->count; i++) {
+        if (!choose_cpus(bench, pinning, i, &cpus)) {
             return 1;
         }
     }
-    for (int i = 0; i < 2; i++) {
-        const struct worker *worker = &bench->worker[i];
-        const pid_t pids[] = {bench->hosts->host[i].agent, worker->pid,
-                              worker->board->handoff_server, worker->board->tls_server};
+    bench->pinning = pinning;
+    for (unsigned i = 0; i < bench->hosts->count; i++) {
+        choose_cpus(bench, pinning, i, &cpus);
+        pin_one(bench->hosts->host[i].agent, &cpus);
+    }
+    for (unsigned i = 0; i < bench->count_programs; i++) {
+        pin_program(bench, &bench->programs[i]);
+    }
+    choose_cpus(bench, pinning, 0, &cpus);
+    pin_one(bench->redis, &cpus);
+    return 0;
+}
 
-        for (size_t k = 0; k < sizeof(pids) / sizeof(pids[0]); k++) {
-            if (pin_process(pids[k], &cpus[i])) {
-                fprintf(stderr, "dsm-bench: process %d cannot be pinned\n", (int)pids[k]);
-            }
+static int start_program_on(struct bench *bench, struct program *program)
+{
+    const struct hosts *hosts = bench->hosts;
+    const struct host *host = &hosts->host[program->host];
+    char letter = (char)('a' + (int)program->host);
+    struct worker_config config = {
+        .socket = host->socket,
+        .netns = hosts->one_network ? -1 : host->netns,
+        .loopback = hosts->one_network,
+        .has_limits = program->number == 0,
+        .turn_in = bench->turns[program->host][0],
+        .signals_fd = hosts->signals_fd,
+    };
+
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        config.turn_out[i] = bench->turns[i][1];
+    }
+    snprintf(config.ca, sizeof(config.ca), "%s/%c/ca.crt", hosts->directory, letter);
+    snprintf(config.certificate, sizeof(config.certificate), "%s/%c/node.crt", hosts->directory,
+             letter);
+    snprintf(config.key, sizeof(config.key), "%s/%c/node.key", hosts->directory, letter);
+    return worker_open(&program->worker, &config);
+}
+
+struct worker *bench_worker(struct bench *bench, unsigned host, unsigned number)
+{
+    for (unsigned i = 0; i < bench->count_programs; i++) {
+        if (bench->programs[i].host == host && bench->programs[i].number == number) {
+            return &bench->programs[i].worker;
         }
+    }
+    if (host >= bench->hosts->count || number >= PROGRAMS_MAX) {
+        fprintf(stderr, "dsm-bench: there is no program %u on host %u\n", number, host);
+        return NULL;
+    }
+    struct program *program = &bench->programs[bench->count_programs];
+    *program = (struct program){.host = host, .number = number};
+    if (start_program_on(bench, program)) {
+        return NULL;
+    }
+    bench->count_programs++;
+    pin_program(bench, program);
+    return &program->worker;
+}
+
+/* Read what a program prints until it has said the word. */
+static int wait_for_word(int fd, int signals_fd, const char *word)
+{
+    char text[4096] = "";
+    size_t len = 0;
+
+    while (!strstr(text, word)) {
+        if (wait_readable(fd, signals_fd, REDIS_START_MS) != 1) {
+            return -1;
+        }
+        ssize_t count = read(fd, text + len, sizeof(text) - len - 1);
+        if (count <= 0) {
+            return -1;
+        }
+        len += (size_t)count;
+        text[len] = 0;
+    }
+    return 0;
+}
+
+int bench_start_redis(struct bench *bench, const char *address)
+{
+    const struct hosts *hosts = bench->hosts;
+    char port[16];
+    cpu_set_t cpus;
+
+    snprintf(port, sizeof(port), "%d", REDIS_PORT);
+    const char *const argv[] = {"redis-server",
+                                "--bind",
+                                address,
+                                "--port",
+                                port,
+                                "--save",
+                                "",
+                                "--appendonly",
+                                "no",
+                                "--daemonize",
+                                "no",
+                                "--dir",
+                                hosts->directory,
+                                "--protected-mode",
+                                "no",
+                                NULL};
+    if (bench->redis > 0) {
+        return 0;
+    }
+    if (start_program_piped(argv, hosts->one_network ? -1 : hosts->host[0].netns, &bench->redis,
+                            &bench->redis_out) ||
+        wait_for_word(bench->redis_out, hosts->signals_fd, "Ready to accept")) {
+        fprintf(stderr, "dsm-bench: redis-server does not start\n");
+        return -1;
+    }
+    if (choose_cpus(bench, bench->pinning, 0, &cpus)) {
+        pin_one(bench->redis, &cpus);
     }
     return 0;
 }

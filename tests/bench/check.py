@@ -11,7 +11,8 @@ import json
 import subprocess
 import sys
 
-OPERATIONS = ['fault', 'stream', 'hit', 'upgrade', 'pingpong', 'lock', 'barrier']
+OPERATIONS = ['fault', 'fault-busy', 'dirty', 'stream', 'hit', 'upgrade', 'pingpong', 'lock',
+              'barrier', 'counter']
 TYPES = ['u8', 'u16', 'u32', 'u64', 'f32', 'f64', 'pixel', 'odd']
 KEYS = {'op', 'pinning', 'median', 'p99', 'limit', 'ratio', 'unit', 'messages_per_op'}
 

@@ -13,13 +13,12 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tests/bench/network.h"
 #include "tests/bench/process.h"
 
 #define READY_MS 20000
 #define STEP_MS 20
-
-static const char *const names[2] = {"bench-a", "bench-b"};
-static const char *const addresses[2] = {"10.98.0.1", "10.98.0.2"};
+#define NAME_BYTES 16
 
 static int fail(const char *what)
 {
@@ -27,131 +26,63 @@ static int fail(const char *what)
     return -1;
 }
 
-/* A program of this build, found from where this one lies: build/tests/dsm-bench. */
-static int find_program(const char *name, char path[PATH_MAX])
+static void host_name(unsigned i, char name[NAME_BYTES])
 {
-    char self[PATH_MAX - 32];
-    ssize_t len_bytes = readlink("/proc/self/exe", self, sizeof(self) - 1);
-
-    if (len_bytes <= 0) {
-        return fail("/proc/self/exe");
-    }
-    self[len_bytes] = 0;
-    *strrchr(self, '/') = 0;
-    snprintf(path, PATH_MAX, "%s/../agent/%s", self, name);
-    if (access(path, X_OK)) {
-        /* Installed: beside this program, or wherever the shell would find it. */
-        snprintf(path, PATH_MAX, "%s/%s", self, name);
-    }
-    if (access(path, X_OK)) {
-        snprintf(path, PATH_MAX, "%s", name);
-    }
-    return 0;
+    snprintf(name, NAME_BYTES, "bench-%c", 'a' + (int)i);
 }
 
-/* An authority, and each host's certificate and configuration, in directories "a" and "b". */
-static int make_certificates(struct hosts *hosts)
+static void host_directory(const struct hosts *hosts, unsigned i, char directory[PATH_BYTES])
 {
-    char dsmctl[PATH_MAX], directories[2][PATH_BYTES], address[2][32];
-
-    if (find_program("dsmctl", dsmctl)) {
-        return -1;
-    }
-    for (int i = 0; i < 2; i++) {
-        struct host *host = &hosts->host[i];
-
-        snprintf(directories[i], PATH_BYTES, "%s/%c", hosts->directory, 'a' + i);
-        snprintf(host->socket, sizeof(host->socket), "%s/%c/agent.sock", hosts->directory, 'a' + i);
-        snprintf(address[i], sizeof(address[i]), "%s:7400", addresses[i]);
-    }
-    const char *const init[] = {dsmctl,
-                                "init",
-                                directories[0],
-                                "--name",
-                                names[0],
-                                "--address",
-                                address[0],
-                                "--state-dir",
-                                directories[0],
-                                "--socket",
-                                hosts->host[0].socket,
-                                NULL};
-    const char *const add[] = {dsmctl,        "node",
-                               "add",         names[1],
-                               "--config",    directories[0],
-                               "--out",       directories[1],
-                               "--address",   address[1],
-                               "--state-dir", directories[1],
-                               "--socket",    hosts->host[1].socket,
-                               NULL};
-    return run_program(init, -1, true) || run_program(add, -1, true) ? -1 : 0;
+    snprintf(directory, PATH_BYTES, "%s/%c", hosts->directory, 'a' + (int)i);
 }
 
-/* A network namespace without a name: it lives as long as the descriptor and its processes. */
-static int new_namespace(void)
+static int need_program(const char *name, char path[PATH_MAX])
 {
-    int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), made = -1;
-
-    if (own < 0) {
-        return fail("/proc/self/ns/net");
+    if (find_program(name, path, PATH_MAX)) {
+        return 0;
     }
-    if (unshare(CLONE_NEWNET)) {
-        fprintf(stderr, "dsm-bench: --local makes network namespaces, which takes root: %s\n",
-                strerror(errno));
-    } else {
-        made = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-        if (setns(own, CLONE_NEWNET)) {
-            fail("setns");
-            close(made);
-            made = -1;
-        }
-    }
-    close(own);
-    return made;
+    fprintf(stderr, "dsm-bench: there is no %s in this build, beside this program or in PATH\n",
+            name);
+    return -1;
 }
 
-static int make_network(struct hosts *hosts)
+/* The first host's configuration comes with the authority; the others' are issued by it. */
+static int make_certificate(struct hosts *hosts, unsigned i)
 {
-    char other[64];
+    char dsmctl[PATH_MAX], directory[PATH_BYTES], first[PATH_BYTES], name[NAME_BYTES];
+    char address[ADDRESS_BYTES], listen[32];
+    struct host *host = &hosts->host[i];
 
-    for (int i = 0; i < 2; i++) {
-        hosts->host[i].netns = new_namespace();
-        if (hosts->host[i].netns < 0) {
-            return -1;
-        }
+    network_address(i, address);
+    snprintf(listen, sizeof(listen), "%s:7400", address);
+    host_name(i, name);
+    host_directory(hosts, i, directory);
+    host_directory(hosts, 0, first);
+    snprintf(host->socket, sizeof(host->socket), "%.200s/agent.sock", directory);
+    const char *const init[] = {"init",      directory,    "--name",      name,
+                                "--address", listen,       "--state-dir", directory,
+                                "--socket",  host->socket, NULL};
+    const char *const add[] = {"node",    "add",      name,         "--config", first,
+                               "--out",   directory,  "--address",  listen,     "--state-dir",
+                               directory, "--socket", host->socket, NULL};
+    const char *argv[16] = {dsmctl};
+    const char *const *words = i == 0 ? init : add;
+    for (int k = 0; words[k]; k++) {
+        argv[k + 1] = words[k];
     }
-    snprintf(other, sizeof(other), "/proc/%d/fd/%d", (int)getpid(), hosts->host[1].netns);
-    const char *const veth[] = {"ip",   "link", "add",   "veth0", "type", "veth",
-                                "peer", "name", "veth0", "netns", other,  NULL};
-    if (run_program(veth, hosts->host[0].netns, false)) {
-        return -1;
-    }
-    for (int i = 0; i < 2; i++) {
-        char address[32];
-        int netns = hosts->host[i].netns;
-
-        snprintf(address, sizeof(address), "%s/24", addresses[i]);
-        const char *const add[] = {"ip", "address", "add", address, "dev", "veth0", NULL};
-        const char *const up[] = {"ip", "link", "set", "veth0", "up", NULL};
-        const char *const lo[] = {"ip", "link", "set", "lo", "up", NULL};
-        if (run_program(add, netns, false) || run_program(up, netns, false) ||
-            run_program(lo, netns, false)) {
-            return -1;
-        }
-    }
-    return 0;
+    return need_program("dsmctl", dsmctl) || run_program(argv, -1, true) ? -1 : 0;
 }
 
-static int start_agent(struct hosts *hosts, int i, unsigned spin_us)
+static int start_agent(struct hosts *hosts, unsigned i, unsigned spin_us)
 {
     struct host *host = &hosts->host[i];
     char agent[PATH_MAX], config[PATH_BYTES], log[PATH_BYTES], spin[16];
 
-    snprintf(config, sizeof(config), "%s/%c/agent.ini", hosts->directory, 'a' + i);
-    snprintf(log, sizeof(log), "%s/%c/agent.log", hosts->directory, 'a' + i);
+    snprintf(config, sizeof(config), "%s/%c/agent.ini", hosts->directory, 'a' + (int)i);
+    snprintf(log, sizeof(log), "%s/%c/agent.log", hosts->directory, 'a' + (int)i);
     snprintf(spin, sizeof(spin), "%u", spin_us);
     const char *const argv[] = {agent, "--config", config, "--spin-us", spin, NULL};
-    if (find_program("dsm-agent", agent) || start_program(argv, host->netns, log, &host->agent)) {
+    if (need_program("dsm-agent", agent) || start_program(argv, host->netns, log, &host->agent)) {
         return -1;
     }
     host->is_child = true;
@@ -176,12 +107,12 @@ static int wait_ready(struct hosts *hosts)
 {
     double end_us = clock_us() + READY_MS * 1e3;
 
-    for (int i = 0; i < 2; i++) {
+    for (unsigned i = 0; i < hosts->count; i++) {
         const struct host *host = &hosts->host[i];
 
         while (!agent_is_ready(host)) {
             if (child_has_ended(host->agent) || clock_us() > end_us) {
-                fprintf(stderr, "dsm-bench: the agent of %s %s\n", names[i],
+                fprintf(stderr, "dsm-bench: the agent of host %c %s\n", 'a' + (int)i,
                         child_has_ended(host->agent) ? "has ended" : "does not become ready");
                 return -1;
             }
@@ -193,22 +124,44 @@ static int wait_ready(struct hosts *hosts)
     return 0;
 }
 
-static int hosts_init(struct hosts *hosts, int signals_fd)
+static int hosts_init(struct hosts *hosts, unsigned count, int signals_fd)
 {
-    *hosts = (struct hosts){.signals_fd = signals_fd};
-    hosts->host[0].netns = hosts->host[1].netns = -1;
+    *hosts = (struct hosts){.count = count, .signals_fd = signals_fd};
+    for (unsigned i = 0; i < HOSTS_MAX; i++) {
+        hosts->host[i].netns = -1;
+    }
     snprintf(hosts->directory, sizeof(hosts->directory), "/tmp/dsm-bench-XXXXXX");
     if (!mkdtemp(hosts->directory)) {
         hosts->directory[0] = 0;
         return fail("/tmp");
     }
+    for (unsigned i = 0; i < count; i++) {
+        if (make_certificate(hosts, i)) {
+            return -1;
+        }
+    }
     return 0;
 }
 
-int hosts_open_local(struct hosts *hosts, unsigned spin_us, int signals_fd)
+static int make_network(struct hosts *hosts)
 {
-    if (hosts_init(hosts, signals_fd) || make_certificates(hosts) || make_network(hosts) ||
-        start_agent(hosts, 0, spin_us) || start_agent(hosts, 1, spin_us) || wait_ready(hosts)) {
+    int netns[HOSTS_MAX];
+    int error = network_open(netns, hosts->count);
+
+    for (unsigned i = 0; i < hosts->count; i++) {
+        hosts->host[i].netns = netns[i];
+    }
+    return error;
+}
+
+int hosts_open_local(struct hosts *hosts, unsigned count, unsigned spin_us, int signals_fd)
+{
+    int error = hosts_init(hosts, count, signals_fd) || make_network(hosts);
+
+    for (unsigned i = 0; i < count && !error; i++) {
+        error = start_agent(hosts, i, spin_us);
+    }
+    if (error || wait_ready(hosts)) {
         hosts_close(hosts, true);
         return -1;
     }
@@ -241,31 +194,32 @@ static int find_agent(struct host *host, const char *path)
     return error;
 }
 
-int hosts_open_sockets(struct hosts *hosts, const char *socket_a, const char *socket_b,
+int hosts_open_sockets(struct hosts *hosts, const char *const *sockets, unsigned count,
                        int signals_fd)
 {
-    struct stat a, b;
+    struct stat first, other;
+    int error = hosts_init(hosts, count, signals_fd);
 
-    if (hosts_init(hosts, signals_fd) || make_certificates(hosts) ||
-        find_agent(&hosts->host[0], socket_a) || find_agent(&hosts->host[1], socket_b)) {
+    for (unsigned i = 0; i < count && !error; i++) {
+        error = find_agent(&hosts->host[i], sockets[i]);
+    }
+    if (error) {
         hosts_close(hosts, false);
         return -1;
     }
-    if (fstat(hosts->host[0].netns, &a) || fstat(hosts->host[1].netns, &b) ||
-        a.st_ino == b.st_ino) {
-        hosts->one_network = true;
-    }
+    hosts->one_network = fstat(hosts->host[0].netns, &first) ||
+                         fstat(hosts->host[1].netns, &other) || first.st_ino == other.st_ino;
     return 0;
 }
 
-static void print_log(const struct hosts *hosts, int i)
+static void print_log(const struct hosts *hosts, unsigned i)
 {
     char path[PATH_BYTES], line[512];
 
-    snprintf(path, sizeof(path), "%s/%c/agent.log", hosts->directory, 'a' + i);
+    snprintf(path, sizeof(path), "%s/%c/agent.log", hosts->directory, 'a' + (int)i);
     FILE *file = fopen(path, "re");
     while (file && fgets(line, sizeof(line), file)) {
-        fprintf(stderr, "  %s: %s", names[i], line);
+        fprintf(stderr, "  host %c: %s", 'a' + (int)i, line);
     }
     if (file) {
         fclose(file);
@@ -274,15 +228,15 @@ static void print_log(const struct hosts *hosts, int i)
 
 void hosts_close(struct hosts *hosts, bool failed)
 {
-    for (int i = 1; i >= 0; i--) {
+    for (unsigned i = hosts->count; i-- > 0;) {
         struct host *host = &hosts->host[i];
 
         if (host->is_child) {
             int status = end_child(host->agent);
 
             if (status != 0) {
-                fprintf(stderr, "dsm-bench: the agent of %s ended with status %#x\n", names[i],
-                        (unsigned)status);
+                fprintf(stderr, "dsm-bench: the agent of host %c ended with status %#x\n",
+                        'a' + (int)i, (unsigned)status);
                 failed = true;
             }
             if (failed) {

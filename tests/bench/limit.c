@@ -1,166 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/limit.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <linux/userfaultfd.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
-#include <sys/ioctl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/bench/process.h"
-#include "tests/bench/shuffle.h"
+#include "tests/bench/wire.h"
 
-#define PAGE_BYTES 4096u
-/* Twice as many pages as faults: only every other page is touched, as in the measured operation. */
-#define HANDOFF_BYTES ((size_t)HANDOFF_FAULTS_MAX * 2 * PAGE_BYTES)
 #define BULK_FRAME_BYTES PAYLOAD_BYTES_TARGET
-static int fail(const char *what)
-{
-    fprintf(stderr, "dsm-bench: %s: %s\n", what, strerror(errno));
-    return -1;
-}
 
-static int uffd_open(void)
-{
-    int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
-    int uffd = -1;
-
-    if (device >= 0) {
-        uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
-        close(device);
-    }
-    if (uffd < 0) {
-        uffd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
-    }
-    return uffd;
-}
-
-/* The other process: waits in epoll as an agent does, and copies a page in for each event. */
-static void handoff_serve(int uffd)
-{
-    static const uint8_t page[PAGE_BYTES] = {1};
-    struct epoll_event interest = {.events = EPOLLIN}, event;
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-
-    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, uffd, &interest)) {
-        _exit(1);
-    }
-    for (;;) {
-        struct uffd_msg message;
-
-        if (epoll_wait(epoll, &event, 1, -1) < 0 && errno != EINTR) {
-            _exit(1);
-        }
-        while (read(uffd, &message, sizeof(message)) == (ssize_t)sizeof(message)) {
-            struct uffdio_copy copy = {
-                .dst = message.arg.pagefault.address & ~(uint64_t)(PAGE_BYTES - 1),
-                .src = (uintptr_t)page,
-                .len = PAGE_BYTES,
-                .mode = UFFDIO_COPY_MODE_WP,
-            };
-
-            if (ioctl(uffd, UFFDIO_COPY, &copy) && errno != EEXIST) {
-                _exit(1);
-            }
-        }
-    }
-}
-
-int handoff_open(struct handoff *handoff)
-{
-    struct uffdio_api api = {.api = UFFD_API,
-                             .features = UFFD_FEATURE_MISSING_SHMEM |
-                                         UFFD_FEATURE_PAGEFAULT_FLAG_WP |
-                                         UFFD_FEATURE_WP_HUGETLBFS_SHMEM};
-
-    *handoff = (struct handoff){.memfd = -1, .uffd = -1, .memory = MAP_FAILED};
-    handoff->memfd = memfd_create("dsm-bench", MFD_CLOEXEC);
-    if (handoff->memfd < 0 || ftruncate(handoff->memfd, (off_t)HANDOFF_BYTES)) {
-        fail("memfd");
-        goto fail;
-    }
-    handoff->memory =
-        mmap(NULL, HANDOFF_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, handoff->memfd, 0);
-    handoff->uffd = uffd_open();
-    if (handoff->memory == MAP_FAILED || handoff->uffd < 0 ||
-        ioctl(handoff->uffd, UFFDIO_API, &api)) {
-        fail("userfaultfd");
-        goto fail;
-    }
-    struct uffdio_register range = {
-        .range = {.start = (uintptr_t)handoff->memory, .len = HANDOFF_BYTES},
-        .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
-    };
-    if (ioctl(handoff->uffd, UFFDIO_REGISTER, &range)) {
-        fail("UFFDIO_REGISTER");
-        goto fail;
-    }
-    handoff->server = fork();
-    if (handoff->server == 0) {
-        child_prepare(SIGKILL);
-        handoff_serve(handoff->uffd);
-    }
-    if (handoff->server < 0) {
-        handoff->server = 0;
-        fail("fork");
-        goto fail;
-    }
-    return 0;
-fail:
-    handoff_close(handoff);
-    return -1;
-}
-
-void handoff_close(struct handoff *handoff)
-{
-    if (handoff->server > 0) {
-        kill(handoff->server, SIGKILL);
-        waitpid(handoff->server, NULL, 0);
-    }
-    if (handoff->memory != MAP_FAILED) {
-        munmap(handoff->memory, HANDOFF_BYTES);
-    }
-    if (handoff->uffd >= 0) {
-        close(handoff->uffd);
-    }
-    if (handoff->memfd >= 0) {
-        close(handoff->memfd);
-    }
-}
-
-int handoff_measure(struct handoff *handoff, double *samples, size_t count)
-{
-    uint32_t order[HANDOFF_FAULTS_MAX];
-
-    if (count > HANDOFF_FAULTS_MAX) {
-        return -1;
-    }
-    if (fallocate(handoff->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-                  (off_t)HANDOFF_BYTES)) {
-        return fail("fallocate");
-    }
-    shuffle(order, (uint32_t)count, 1);
-    for (size_t i = 0; i < count; i++) {
-        volatile const uint8_t *byte = handoff->memory + (size_t)order[i] * 2 * PAGE_BYTES;
-        double begin = clock_us();
-
-        if (*byte != 1) {
-            return -1;
-        }
-        samples[i] = clock_us() - begin;
-    }
-    return 0;
-}
+/** What a request for round trips says by its count of pages. */
+enum { COUNT_SLEEPS = 1, COUNT_POLLS = 2 };
 
 int tls_end_init(struct tls_end *end, const char *ca, const char *certificate, const char *key)
 {
@@ -215,7 +70,7 @@ static int tls_flush(struct tls_end *end)
 static int tls_pump(struct tls_end *end)
 {
     uint8_t bytes[64 << 10];
-    ssize_t count = recv(end->fd, bytes, sizeof(bytes), 0);
+    ssize_t count = wire_receive(end->fd, bytes, sizeof(bytes), end->polls);
 
     if (count < 0 && errno == EINTR) {
         return 0;
@@ -238,13 +93,7 @@ static int tls_handshake(struct tls_end *end)
 
 static int tls_start(struct tls_end *end, bool is_server)
 {
-    int one = 1;
-
-    setsockopt(end->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    if (link_new(end->tls, is_server, &end->link)) {
-        return -1;
-    }
-    return tls_handshake(end);
+    return link_new(end->tls, is_server, &end->link) ? -1 : tls_handshake(end);
 }
 
 static int tls_next(struct tls_end *end, struct frame *frame)
@@ -283,6 +132,7 @@ static void tls_answer(struct tls_end *end, const uint8_t *payload)
             request.page > BULK_FRAME_BYTES) {
             return;
         }
+        end->polls = request.count == COUNT_POLLS;
         for (uint64_t i = 0; i < request.request; i++) {
             if (tls_send(end, &data, payload, request.page)) {
                 return;
@@ -291,17 +141,34 @@ static void tls_answer(struct tls_end *end, const uint8_t *payload)
     }
 }
 
+/* In the process of one client. */
+static void answer_one(struct tls_end *end, const uint8_t *payload)
+{
+    int one = 1;
+    uint8_t first;
+
+    child_prepare(SIGKILL);
+    setsockopt(end->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (recv(end->fd, &first, 1, MSG_PEEK) == 1 && first == WIRE_FIRST_BYTE) {
+        wire_answer(end->fd);
+    } else if (!tls_start(end, true)) {
+        tls_answer(end, payload);
+    }
+}
+
 void tls_serve(struct tls_end *end, int listen_fd)
 {
     uint8_t *payload = calloc(1, BULK_FRAME_BYTES);
 
+    signal(SIGCHLD, SIG_IGN); /* nobody waits for them */
     while (payload) {
         end->fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (end->fd < 0 && errno != EINTR) {
             break;
         }
-        if (end->fd >= 0 && !tls_start(end, true)) {
-            tls_answer(end, payload);
+        if (end->fd >= 0 && fork() == 0) {
+            answer_one(end, payload);
+            _exit(0);
         }
         tls_end_disconnect(end);
     }
@@ -310,15 +177,10 @@ void tls_serve(struct tls_end *end, int listen_fd)
 
 int tls_connect(struct tls_end *end, const char *address, uint16_t port)
 {
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
-
-    if (inet_pton(AF_INET, address, &to.sin_addr) != 1) {
-        errno = EINVAL;
-        return fail(address);
-    }
-    end->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (end->fd < 0 || connect(end->fd, (struct sockaddr *)&to, sizeof(to))) {
-        return fail("the limit's connection");
+    tls_end_disconnect(end);
+    end->fd = wire_connect(address, port);
+    if (end->fd < 0) {
+        return -1;
     }
     if (tls_start(end, false)) {
         fprintf(stderr, "dsm-bench: the limit's TLS handshake: %s\n",
@@ -337,7 +199,7 @@ static int tls_request(struct tls_end *end, uint32_t payload_bytes, uint32_t cou
         .request = count_frames,
         .region = {.slot = UINT32_MAX, .generation = UINT32_MAX},
         .page = payload_bytes,
-        .count = 1,
+        .count = end->polls ? COUNT_POLLS : COUNT_SLEEPS,
         .floor = UINT64_MAX,
         .have = UINT64_MAX,
     };

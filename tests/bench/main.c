@@ -10,57 +10,53 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "tests/bench/bench.h"
 #include "tests/bench/convert.h"
+#include "tests/bench/result.h"
 #include "tests/bench/process.h"
 
 #define ROUNDS_DEFAULT 5u
 #define ROUNDS_MIN 5u
-#define NAMES_MAX 16u
+#define LOCAL_HOSTS 3u
+#define OPS_MAX 64u
 
-static const char *const pinning_names[PIN_COUNT] = {"1cpu", "2cpu", "none"};
-
-static const char help[] =
-    "usage: dsm-bench (--local | --socket-a PATH --socket-b PATH) [options] OPERATION...\n"
+static const char help_head[] =
+    "usage: dsm-bench (--local | --socket-a PATH --socket-b PATH [--socket-c PATH]) [options]\n"
+    "                 OPERATION...\n"
     "       dsm-bench convert [--json] [--rounds N]\n"
     "\n"
-    "Measures on two hosts and prints each operation, its limit taken in the same run, and\n"
-    "their ratio. Messages are those of both agents, per operation, counted; the CONFIRM that\n"
+    "Measures on two or three hosts and prints each operation, its limit taken in the same run,\n"
+    "and their ratio. Messages are those of all agents, per operation, counted; the CONFIRM that\n"
     "closes each transfer is among them, but not on the critical path: a clean miss is 2 + 1.\n"
     "\n"
-    "operations\n"
-    "  fault     random 4 KiB remote read misses, one at a time\n"
-    "  stream    sequential read of 256 MiB from the other host\n"
-    "  hit       loads on resident pages against plain memory\n"
-    "  upgrade   write to a page that both hosts can read\n"
-    "  pingpong  two hosts that write one page in turns\n"
-    "  lock      hand-off between two hosts, and a lock that nobody else wants (lock-alone)\n"
-    "  barrier   of two hosts\n"
-    "  memory    the agents' memory beyond the pages, per page\n"
-    "  all       all of these\n"
-    "  convert   alone: conversion of typed bytes on this machine, beside memcpy and XDR\n"
+    "operations\n";
+static const char help_tail[] =
+    "  all          all of these\n"
+    "  convert      alone: conversion of typed bytes on this machine, beside memcpy and XDR\n"
     "\n"
     "options\n"
-    "  --local          makes two hosts (network namespaces, certificates, agents) and takes\n"
+    "  --local          makes three hosts (network namespaces, certificates, agents) and takes\n"
     "                   them down again; takes root\n"
     "  --socket-a PATH  the agent of host A, where regions are made\n"
-    "  --socket-b PATH  the agent of host B, which is measured; both on this machine\n"
-    "  --pin WHERE      1cpu: all on one CPU; 2cpu: a CPU for each host; none; all (default)\n"
+    "  --socket-b PATH  the agent of host B, which is measured\n"
+    "  --socket-c PATH  of a third host; without it, what needs one is left out. All are on this\n"
+    "                   machine\n"
+    "  --pin WHERE      1cpu: all on one CPU; 2cpu: the hosts in turns on two; none; all "
+    "(default)\n"
     "  --rounds N       rounds of operation and limit in turns, 5 to 64, default 5\n"
     "  --spin US        with --local: the agents poll for so long before they sleep\n"
     "  --json           one JSON object a line: op, pinning, median, p99, limit, ratio, unit,\n"
-    "                   messages_per_op, limit_is\n"
+    "                   messages_per_op, limit_is, target, met\n"
     "  --help\n"
     "\n"
     "exit status: 0 measured, 1 failed, 2 wrong usage\n";
 
 struct options {
     bool local, json;
-    const char *socket[2];
+    const char *socket[3];
     const char *pin; /* NULL: all */
     unsigned rounds, spin_us;
-    const char *names[NAMES_MAX];
-    unsigned count_names;
+    const struct op *ops[OPS_MAX];
+    unsigned count_ops;
 };
 
 static int refuse(const char *what, const char *value)
@@ -81,28 +77,52 @@ static bool parse_number(const char *text, unsigned long max, unsigned *number)
     return true;
 }
 
-static int add_names(struct options *options, const char *name)
+static void print_help(void)
 {
-    if (strcmp(name, "all") && !bench_has_op(name)) {
+    const struct op *op;
+
+    fputs(help_head, stdout);
+    for (unsigned i = 0; (op = op_get(i)); i++) {
+        printf("  %-12s %s\n", op->name, op->text);
+    }
+    fputs(help_tail, stdout);
+}
+
+static int add_op(struct options *options, const struct op *op)
+{
+    if (options->count_ops < OPS_MAX) {
+        options->ops[options->count_ops++] = op;
+    }
+    return 0;
+}
+
+static int add_ops(struct options *options, const char *name)
+{
+    const struct op *op;
+
+    /* An operation, else a family of them, else all. */
+    if (op_find(name)) {
+        return add_op(options, op_find(name));
+    }
+    if (op_family(name)) {
+        for (op = op_family(name); op->name; op++) {
+            add_op(options, op);
+        }
+        return 0;
+    }
+    if (strcmp(name, "all")) {
         return refuse("there is no operation ", name);
     }
-    for (unsigned i = 0; bench_op_name(i); i++) {
-        bool wanted = !strcmp(name, "all") || !strcmp(name, bench_op_name(i));
-
-        if (wanted && options->count_names < NAMES_MAX) {
-            options->names[options->count_names++] = bench_op_name(i);
-        }
-    }
-    if (!strcmp(name, "lock-alone") && options->count_names < NAMES_MAX) {
-        options->names[options->count_names++] = "lock-alone";
+    for (unsigned i = 0; (op = op_get(i)); i++) {
+        add_op(options, op);
     }
     return 0;
 }
 
 static bool is_pinning(const char *name)
 {
-    for (int i = 0; i < PIN_COUNT; i++) {
-        if (!strcmp(name, pinning_names[i])) {
+    for (enum pinning i = 0; i < PIN_COUNT; i++) {
+        if (!strcmp(name, pinning_name(i))) {
             return true;
         }
     }
@@ -111,10 +131,10 @@ static bool is_pinning(const char *name)
 
 static int check_options(const struct options *options)
 {
-    if (options->count_names == 0) {
+    if (options->count_ops == 0) {
         return refuse("which operation", "");
     }
-    if (options->local == (options->socket[0] || options->socket[1])) {
+    if (options->local == (options->socket[0] || options->socket[1] || options->socket[2])) {
         return refuse("either --local, or --socket-a and --socket-b", "");
     }
     if (!options->local && (!options->socket[0] || !options->socket[1])) {
@@ -127,15 +147,11 @@ static int check_options(const struct options *options)
 static int parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"local", no_argument, NULL, 'l'},
-        {"json", no_argument, NULL, 'j'},
-        {"socket-a", required_argument, NULL, 'a'},
-        {"socket-b", required_argument, NULL, 'b'},
-        {"pin", required_argument, NULL, 'p'},
-        {"rounds", required_argument, NULL, 'r'},
-        {"spin", required_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"local", no_argument, NULL, 'l'},          {"json", no_argument, NULL, 'j'},
+        {"socket-a", required_argument, NULL, 'a'}, {"socket-b", required_argument, NULL, 'b'},
+        {"socket-c", required_argument, NULL, 'c'}, {"pin", required_argument, NULL, 'p'},
+        {"rounds", required_argument, NULL, 'r'},   {"spin", required_argument, NULL, 's'},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0},
     };
     int letter;
 
@@ -150,6 +166,7 @@ static int parse_options(int argc, char **argv, struct options *options)
             break;
         case 'a':
         case 'b':
+        case 'c':
             options->socket[letter - 'a'] = optarg;
             break;
         case 'p':
@@ -170,14 +187,14 @@ static int parse_options(int argc, char **argv, struct options *options)
             }
             break;
         case 'h':
-            fputs(help, stdout);
+            print_help();
             return -1;
         default:
             return 2;
         }
     }
     for (int i = optind; i < argc; i++) {
-        int error = add_names(options, argv[i]);
+        int error = add_ops(options, argv[i]);
 
         if (error) {
             return error;
@@ -186,57 +203,42 @@ static int parse_options(int argc, char **argv, struct options *options)
     return check_options(options);
 }
 
-static void print_head(void)
-{
-    printf("%-11s %-7s %10s %10s %10s %7s %-10s %8s  %s\n", "operation", "pinning", "median", "p99",
-           "limit", "ratio", "unit", "msgs/op", "the limit");
-}
-
-static void print_result(const struct result *result, const char *pinning, bool json)
-{
-    char messages[32] = "-";
-
-    if (result->messages_per_op >= 0) {
-        snprintf(messages, sizeof(messages), "%.3f", result->messages_per_op);
-    } else if (json) {
-        snprintf(messages, sizeof(messages), "null");
-    }
-    if (json) {
-        printf("{\"op\": \"%s\", \"pinning\": \"%s\", \"median\": %.4f, \"p99\": %.4f, "
-               "\"limit\": %.4f, \"ratio\": %.4f, \"unit\": \"%s\", \"messages_per_op\": %s, "
-               "\"limit_is\": \"%s\"}\n",
-               result->op, pinning, result->median, result->p99, result->limit, result->ratio,
-               result->unit, messages, result->limit_is);
-    } else {
-        printf("%-11s %-7s %10.2f %10.2f %10.2f %7.2f %-10s %8s  %s\n", result->op, pinning,
-               result->median, result->p99, result->limit, result->ratio, result->unit, messages,
-               result->limit_is);
-    }
-    fflush(stdout);
-}
-
-static int measure(struct bench *bench, const struct options *options, const char *name)
+static int measure(struct bench *bench, const struct options *options, const struct op *op)
 {
     for (enum pinning pinning = 0; pinning < PIN_COUNT; pinning++) {
-        struct result results[2];
-        unsigned count;
+        struct result result;
 
-        if (!bench_op_is_pinned(name)
-                ? pinning != PIN_NONE
-                : options->pin && strcmp(options->pin, pinning_names[pinning])) {
+        if (op->is_unpinned ? pinning != PIN_NONE
+                            : options->pin && strcmp(options->pin, pinning_name(pinning))) {
             continue;
         }
-        if (bench_pin(bench, pinning)) {
-            fprintf(stderr, "dsm-bench: %s left out: too few CPUs\n", pinning_names[pinning]);
+        if (op->needs_2cpu && pinning == PIN_1CPU) {
             continue;
         }
-        if (bench_run(bench, name, results, &count)) {
-            fprintf(stderr, "dsm-bench: %s %s failed\n", name, pinning_names[pinning]);
+        if (bench->hosts->count < op->count_hosts || bench_pin(bench, pinning)) {
+            fprintf(stderr, "dsm-bench: %s %s left out: too few hosts or CPUs\n", op->name,
+                    pinning_name(pinning));
+            continue;
+        }
+        int error = op_run(bench, op, &result);
+        if (error == RUN_MISSING) {
+            break;
+        }
+        if (error) {
+            fprintf(stderr, "dsm-bench: %s %s failed\n", op->name, pinning_name(pinning));
             return -1;
         }
-        for (unsigned i = 0; i < count; i++) {
-            print_result(&results[i], pinning_names[pinning], options->json);
+        if (options->json) {
+            json_t *line = result_to_json(bench, &result);
+
+            json_dumpf(line, stdout, JSON_REAL_PRECISION(7));
+            putchar('\n');
+            json_decref(line);
+        } else {
+            result_print(bench, &result);
         }
+        fflush(stdout);
+        result_close(&result);
     }
     return 0;
 }
@@ -261,18 +263,19 @@ int main(int argc, char **argv)
         return 1;
     }
     error = options.local
-                ? hosts_open_local(&hosts, options.spin_us, signals_fd)
-                : hosts_open_sockets(&hosts, options.socket[0], options.socket[1], signals_fd);
+                ? hosts_open_local(&hosts, LOCAL_HOSTS, options.spin_us, signals_fd)
+                : hosts_open_sockets(&hosts, options.socket, options.socket[2] ? 3 : 2, signals_fd);
     if (error) {
         return 1;
     }
     error = bench_open(&bench, &hosts, options.rounds);
     if (!error) {
+        bench.agents_poll = options.spin_us > 0;
         if (!options.json) {
-            print_head();
+            result_print_head();
         }
-        for (unsigned i = 0; i < options.count_names && !error; i++) {
-            error = measure(&bench, &options, options.names[i]);
+        for (unsigned i = 0; i < options.count_ops && !error; i++) {
+            error = measure(&bench, &options, options.ops[i]);
         }
         bench_close(&bench);
     }

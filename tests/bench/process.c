@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/syscall.h>
@@ -62,67 +63,6 @@ int wait_readable(int fd, int signals_fd, int timeout_ms)
         return -1;
     }
     return count > 0 && polls[0].revents ? 1 : 0;
-}
-
-/* In the child: enter the namespace, then become the program. */
-static void become(const char *const *argv, int netns, int out, int err, int death_signal)
-{
-    child_prepare(death_signal);
-    if (netns >= 0 && setns(netns, CLONE_NEWNET)) {
-        _exit(126);
-    }
-    if (out >= 0) {
-        dup2(out, STDOUT_FILENO);
-    }
-    if (err >= 0) {
-        dup2(err, STDERR_FILENO);
-    }
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
-    dprintf(STDERR_FILENO, "dsm-bench: cannot run %s: %s\n", argv[0], strerror(errno));
-    _exit(127);
-}
-
-int run_program(const char *const *argv, int netns, bool quiet)
-{
-    int null = quiet ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        /* What it says is no result of ours: standard output may be read as JSON. */
-        become(argv, netns, quiet ? null : STDERR_FILENO, -1, SIGKILL);
-    }
-    if (null >= 0) {
-        close(null);
-    }
-    int status = -1;
-    if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0) {
-        fprintf(stderr, "dsm-bench: %s failed:", argv[0]);
-        for (const char *const *argument = argv + 1; *argument; argument++) {
-            fprintf(stderr, " %s", *argument);
-        }
-        fprintf(stderr, "\n");
-        return -1;
-    }
-    return 0;
-}
-
-int start_program(const char *const *argv, int netns, const char *log_path, pid_t *pid)
-{
-    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-
-    if (log < 0) {
-        return -1;
-    }
-    pid_t child = fork();
-    if (child == 0) {
-        become(argv, netns, log, log, SIGTERM);
-    }
-    close(log);
-    if (child < 0) {
-        return -1;
-    }
-    *pid = child;
-    return 0;
 }
 
 bool child_has_ended(pid_t pid)
@@ -186,6 +126,20 @@ uint64_t process_anonymous_bytes(pid_t pid)
     }
     fclose(file);
     return kib << 10;
+}
+
+void memory_warm(uint64_t len_bytes)
+{
+    uint8_t *memory =
+        mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (memory == MAP_FAILED) {
+        return; /* nothing is measured less rightly, only later */
+    }
+    for (uint64_t offset = 0; offset < len_bytes; offset += 4096) {
+        memory[offset] = 1;
+    }
+    munmap(memory, len_bytes);
 }
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *where)

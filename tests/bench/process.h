@@ -31,6 +31,13 @@ void child_prepare(int death_signal);
 int wait_readable(int fd, int signals_fd, int timeout_ms);
 
 /**
+ * Find a program: one of this build (in ../agent or here, seen from this program's folder), else
+ * one that the shell would find.
+ *
+ * @path written on success; NULL when nobody wants to know
+ */
+bool find_program(const char *name, char *path, size_t size_bytes);
+/**
  * Run a program to its end.
  *
  * @netns  a network namespace to run it in, or -1
@@ -49,6 +56,23 @@ int run_program(const char *const *argv, int netns, bool quiet);
  * Returns 0 or -1.
  */
 int start_program(const char *const *argv, int netns, const char *log_path, pid_t *pid);
+/**
+ * The same; its standard output is read from a descriptor.
+ *
+ * @out written on success; the caller closes it
+ */
+int start_program_piped(const char *const *argv, int netns, pid_t *pid, int *out);
+/**
+ * Run a program to its end and read what it prints: numbers, one on each line. A signal or the time
+ * ends it early.
+ *
+ * @numbers room for size
+ * @count   written on success, at least 1
+ *
+ * Returns 0; or -1 after a line on standard error.
+ */
+int read_numbers(const char *const *argv, int signals_fd, int timeout_ms, double *numbers,
+                 size_t size, size_t *count);
 /** End a child in good order: SIGTERM, after 5 s SIGKILL. Returns its wait status, -1 when unknown.
  */
 int end_child(pid_t pid);
@@ -59,6 +83,9 @@ bool child_has_ended(pid_t pid);
 int pin_process(pid_t pid, const cpu_set_t *cpus);
 /** Bytes of a process's anonymous resident memory, 0 when unknown. */
 uint64_t process_anonymous_bytes(pid_t pid);
+/** Touch as much memory and give it back, so that this machine has it from the one that it runs on:
+ * memory that was idle for long may have to be fetched there first. */
+void memory_warm(uint64_t len_bytes);
 /** Remove a directory with all that is in it; errors are not told. */
 void remove_tree(const char *path);
 

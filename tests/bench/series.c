@@ -56,16 +56,9 @@ double series_median(const struct series *series)
     return values_median(rounds, series->count_rounds);
 }
 
-double series_p99(const struct series *series)
+void series_sort(struct series *series)
 {
-    double result = 0;
-    double *sorted = malloc((series->count + 1) * sizeof(*sorted));
-
-    if (sorted && series->count > 0) {
-        memcpy(sorted, series->values, series->count * sizeof(*sorted));
-        qsort(sorted, series->count, sizeof(*sorted), compare_doubles);
-        result = sorted[(series->count - 1) * 99 / 100];
+    if (series->count > 0) {
+        qsort(series->values, series->count, sizeof(*series->values), compare_doubles);
     }
-    free(sorted);
-    return result;
 }

@@ -26,8 +26,8 @@ void series_close(struct series *series);
 int series_add_round(struct series *series, const double *values, size_t count);
 /** The median of the rounds' medians; 0 without rounds. */
 double series_median(const struct series *series);
-/** The value that 99 of 100 samples do not exceed; 0 without samples. */
-double series_p99(const struct series *series);
+/** Put all samples in ascending order, without regard to rounds. */
+void series_sort(struct series *series);
 /** The median of values, which are sorted in place; 0 when there are none. */
 double values_median(double *values, size_t count);
 

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "tests/bench/orders.h"
+#include "tests/bench/hand.h"
 #include "tests/bench/process.h"
 
 /* The host's own address: its first one that is up and not loopback. */
@@ -40,7 +40,7 @@ static void find_address(bool loopback, char *address, size_t size_bytes)
 }
 
 /* Serve the limit's TLS in a process of its own on this host; any free port. */
-static int start_tls_server(struct hand *hand, struct board *board, bool loopback)
+static int start_limit_server(struct hand *hand, struct board *board, bool loopback)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t len_bytes = sizeof(address);
@@ -62,26 +62,28 @@ static int start_tls_server(struct hand *hand, struct board *board, bool loopbac
         tls_serve(&hand->tls, listen_fd);
         _exit(0);
     }
-    board->tls_server = pid;
+    board->limit_server = pid;
     close(listen_fd);
     return pid < 0 ? -1 : 0;
 }
 
 static int hand_open(struct hand *hand, const struct worker_config *config, struct board *board)
 {
-    *hand = (struct hand){.turn_fd = config->turn_fd, .samples = board->samples};
+    *hand = (struct hand){.config = config, .board = board, .samples = board->samples};
     if (config->netns >= 0 && setns(config->netns, CLONE_NEWNET)) {
         perror("dsm-bench: cannot enter the host's network");
         return -1;
     }
     /* Processes first, then the session: it has a thread, which a fork would lose. */
-    if (handoff_open(&hand->handoff)) {
-        return -1;
-    }
-    board->handoff_server = hand->handoff.server;
-    if (tls_end_init(&hand->tls, config->ca, config->certificate, config->key) ||
-        start_tls_server(hand, board, config->loopback)) {
-        return -1;
+    if (config->has_limits) {
+        if (handoff_open(&hand->handoff)) {
+            return -1;
+        }
+        board->handoff_server = hand->handoff.server;
+        if (tls_end_init(&hand->tls, config->ca, config->certificate, config->key) ||
+            start_limit_server(hand, board, config->loopback)) {
+            return -1;
+        }
     }
     int error = dsm_connect(config->socket, &hand->dsm);
     if (error) {
@@ -91,14 +93,30 @@ static int hand_open(struct hand *hand, const struct worker_config *config, stru
     return 0;
 }
 
-static void hand_close(struct hand *hand, struct board *board)
+static void hand_close(struct hand *hand)
 {
     dsm_disconnect(hand->dsm);
-    tls_end_close(&hand->tls);
-    handoff_close(&hand->handoff);
-    if (board->tls_server > 0) {
-        kill(board->tls_server, SIGKILL);
-        waitpid(board->tls_server, NULL, 0);
+    if (hand->config->has_limits) {
+        tls_end_close(&hand->tls);
+        handoff_close(&hand->handoff);
+    }
+    if (hand->board->limit_server > 0) {
+        kill(hand->board->limit_server, SIGKILL);
+        waitpid(hand->board->limit_server, NULL, 0);
+    }
+}
+
+static void execute(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    static const struct outcome none;
+    char why[384] = "";
+
+    *outcome = none;
+    outcome->error = order->function(hand, order, outcome);
+    if (outcome->error) {
+        dsm_last_error(hand->dsm, why, sizeof(why));
+        snprintf(outcome->text, sizeof(outcome->text), "%s: %s (%s)", order->text,
+                 dsm_strerror(outcome->error), why);
     }
 }
 
@@ -114,14 +132,14 @@ static void worker_run(int fd, const struct worker_config *config, struct board 
     snprintf(outcome.text, sizeof(outcome.text), "no worker for %s", config->socket);
     if (send(fd, &outcome, sizeof(outcome), MSG_NOSIGNAL) == sizeof(outcome) && !outcome.error) {
         while (recv(fd, &order, sizeof(order), 0) == sizeof(order)) {
-            order_execute(&hand, &order, &outcome);
+            execute(&hand, &order, &outcome);
             if (send(fd, &outcome, sizeof(outcome), MSG_NOSIGNAL) != sizeof(outcome)) {
                 break;
             }
         }
     }
     if (!outcome.error || hand.dsm) {
-        hand_close(&hand, board);
+        hand_close(&hand);
     }
     _exit(0);
 }
@@ -196,10 +214,10 @@ int worker_wait(struct worker *worker, struct outcome *outcome)
     return 0;
 }
 
-int worker_do(struct worker *worker, enum order_kind kind, uint64_t a, uint64_t b, uint64_t c,
+int worker_do(struct worker *worker, order_function function, uint64_t a, uint64_t b, uint64_t c,
               struct outcome *outcome)
 {
-    struct order order = {.kind = kind, .a = a, .b = b, .c = c};
+    struct order order = {.function = function, .a = a, .b = b, .c = c};
 
     return worker_tell(worker, &order) || worker_wait(worker, outcome) ? -1 : 0;
 }

@@ -65,7 +65,8 @@ def test_given_agents_are_measured(fresh):
     """Two agents that run already, by their sockets; the limit goes over the same path."""
     cluster = fresh(hosts=2)
     status, out, errors = bench(cluster.build, '--socket-a', cluster.a.socket, '--socket-b',
-                                cluster.b.socket, '--pin', '1cpu', '--json', 'upgrade', 'lock')
+                                cluster.b.socket, '--pin', '1cpu', '--json', 'upgrade', 'lock',
+                                'lock-alone')
     same(status, 0, errors)
     lines = check_lines(out, 'upgrade')
     same([line['op'] for line in lines], ['upgrade', 'lock', 'lock-alone'], 'operations')

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Hosts that wait for each other: pages in turns, locks, barriers. */
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/bench/ops.h"
+#include "tests/bench/process.h"
+
+#define TRANSFERS 300u
+#define LOCKS 400u
+#define BARRIERS 400u
+#define ADDS 400u
+/** Hosts that meet in a barrier, and that add to a counter. */
+#define BARRIER_HOSTS 3u
+#define COUNTER_HOSTS 3u
+
+/** Offsets of the lock and barrier that are measured. */
+enum { OFFSET_LOCK = 64, OFFSET_BARRIER = 192, OFFSET_COUNTER = 256 };
+
+/*
+ * The turn itself goes round over a socket pair, outside of the region: the sample is what one
+ * store costs while the other host has the page for writing, and nothing else.
+ */
+static int order_ping(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    volatile uint64_t *word =
+        (volatile uint64_t *)(void *)(hand->memory + order->a * BENCH_PAGE_BYTES);
+    int turn_in = hand->config->turn_in, turn_out = hand->config->turn_out[order->c ^ 1];
+    bool begins = order->c == HOST_A;
+    uint64_t turn = 0;
+
+    for (uint64_t i = 0; i < order->b; i++) {
+        if ((i > 0 || !begins) && read(turn_in, &turn, sizeof(turn)) != sizeof(turn)) {
+            return DSM_ESYS;
+        }
+        turn++;
+        double begin = clock_us();
+
+        *word = turn;
+        hand->samples[i] = clock_us() - begin;
+        if (write(turn_out, &turn, sizeof(turn)) != sizeof(turn)) {
+            return DSM_ESYS;
+        }
+    }
+    if (begins && read(turn_in, &turn, sizeof(turn)) != sizeof(turn)) {
+        return DSM_ESYS;
+    }
+    outcome->count = (uint32_t)order->b;
+    return 0;
+}
+
+static int order_lock_alone(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    for (uint64_t i = 0; i < order->b; i++) {
+        double begin = clock_us();
+        int error = dsm_mutex_lock(hand->region, order->a, WAIT_MS);
+
+        if (!error) {
+            error = dsm_mutex_unlock(hand->region, order->a);
+        }
+        if (error) {
+            return error;
+        }
+        hand->samples[i] = clock_us() - begin;
+    }
+    outcome->count = (uint32_t)order->b;
+    return 0;
+}
+
+static int order_lock_turns(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    int error = dsm_barrier_wait(hand->region, order->a + 8, 2, WAIT_MS);
+
+    for (uint64_t i = 0; i < order->b && !error; i++) {
+        double *sample = hand->samples + 3 * i;
+
+        sample[0] = clock_us();
+        error = dsm_mutex_lock(hand->region, order->a, WAIT_MS);
+        sample[1] = clock_us();
+        sample[2] = clock_us();
+        if (!error) {
+            error = dsm_mutex_unlock(hand->region, order->a);
+        }
+    }
+    outcome->count = (uint32_t)order->b * 3;
+    return error;
+}
+
+static int order_barrier(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    int error = 0;
+
+    for (uint64_t i = 0; i < order->b && !error; i++) {
+        double begin = clock_us();
+
+        error = dsm_barrier_wait(hand->region, order->a, BARRIER_HOSTS, WAIT_MS);
+        hand->samples[i] = clock_us() - begin;
+    }
+    outcome->count = (uint32_t)order->b;
+    return error;
+}
+
+static int round_pingpong(struct run *run)
+{
+    double samples[2 * TRANSFERS];
+
+    if (run_timed_all(run, 2, order_ping, 0, TRANSFERS)) {
+        return -1;
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        memcpy(samples + i * TRANSFERS, run_worker(run, i)->board->samples,
+               TRANSFERS * sizeof(*samples));
+    }
+    run_add_ops(run, 2 * TRANSFERS);
+    return run_add(run, &run->measured, samples, 2 * TRANSFERS);
+}
+
+static int round_lock_alone(struct run *run)
+{
+    return run_timed(run, HOST_B, order_lock_alone, OFFSET_LOCK, LOCKS);
+}
+
+/*
+ * A hand-off is the time from one host's call of unlock to the other's return from lock, where the
+ * other had asked before: the samples of both hosts, merged in the order in which the lock was
+ * held.
+ */
+static int round_lock(struct run *run)
+{
+    double samples[2 * LOCKS];
+    const double *hosts[2] = {run_worker(run, HOST_A)->board->samples,
+                              run_worker(run, HOST_B)->board->samples};
+    size_t at[2] = {0, 0}, count = 0;
+    double left = 0;
+    int holder = -1;
+
+    if (run_timed_all(run, 2, order_lock_turns, OFFSET_LOCK, LOCKS)) {
+        return -1;
+    }
+    while (at[0] < LOCKS || at[1] < LOCKS) {
+        int next =
+            at[1] == LOCKS || (at[0] < LOCKS && hosts[0][3 * at[0] + 1] < hosts[1][3 * at[1] + 1])
+                ? 0
+                : 1;
+        const double *turn = hosts[next] + 3 * at[next]++;
+
+        if (holder >= 0 && holder != next && turn[0] < left) {
+            samples[count++] = turn[1] - left;
+        }
+        left = turn[2];
+        holder = next;
+    }
+    run_add_ops(run, 2 * LOCKS);
+    return run_add(run, &run->measured, samples, count);
+}
+
+static int round_barrier(struct run *run)
+{
+    if (run_timed_all(run, BARRIER_HOSTS, order_barrier, OFFSET_BARRIER, BARRIERS)) {
+        return -1;
+    }
+    run_add_ops(run, BARRIERS);
+    return run_add(run, &run->measured, run_worker(run, HOST_B)->board->samples, BARRIERS);
+}
+
+/* Each host adds b times to offset a, as fast as it can; us each. */
+static int order_add(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    int error = dsm_barrier_wait(hand->region, OFFSET_BARRIER, COUNTER_HOSTS, WAIT_MS);
+    uint64_t old;
+
+    for (uint64_t i = 0; i < order->b && !error; i++) {
+        double begin = clock_us();
+
+        error = dsm_fetch_add(hand->region, order->a, 1, &old);
+        hand->samples[i] = clock_us() - begin;
+    }
+    outcome->count = (uint32_t)order->b;
+    return error;
+}
+
+/* The rate of the hosts that are not the counter's home, on average; its own is faster. */
+static int round_counter(struct run *run)
+{
+    double rate = 0, trips, trip_rate;
+    uint32_t count;
+
+    if (run_timed_all(run, COUNTER_HOSTS, order_add, OFFSET_COUNTER, ADDS)) {
+        return -1;
+    }
+    for (unsigned i = 1; i < COUNTER_HOSTS; i++) {
+        double sum_us = 0;
+
+        for (unsigned k = 0; k < ADDS; k++) {
+            sum_us += run_worker(run, i)->board->samples[k];
+        }
+        rate += ADDS * 1e6 / sum_us / (COUNTER_HOSTS - 1);
+    }
+    run_add_ops(run, COUNTER_HOSTS * ADDS);
+    if (run_add(run, &run->measured, &rate, 1) ||
+        run_take_limit(run, LIMIT_TRIP_64, run->bench->agents_poll, &count)) {
+        return -1;
+    }
+    trips = values_median(run_worker(run, HOST_B)->board->samples, count);
+    trip_rate = 1e6 / trips;
+    return run_add(run, &run->limits[0], &trip_rate, 1);
+}
+
+static const char trip_64[] = "TLS round trip 64 B / 64 B";
+
+const struct op ops_sync[] = {
+    {
+        .name = "pingpong",
+        .text = "two hosts that write one page in turns",
+        .meaning = "A store to a page that the other host has just written.",
+        .unit = "us",
+        .limit_is = "userfaultfd hand-off + TLS round trip 64 B / 4 KiB",
+        .limit = {{LIMIT_HANDOFF, 1}, {LIMIT_TRIP_4096, 1}},
+        .count_hosts = 2,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .is_written = true,
+        .round = round_pingpong,
+    },
+    {
+        .name = "lock",
+        .text = "hand-off of a mutex that two hosts want all the time",
+        .meaning = "From one host's call of unlock to the other's return from lock.",
+        .unit = "us",
+        .limit_is = trip_64,
+        .limit = {{LIMIT_TRIP_64, 1}},
+        .target = {TARGET_RATIO_MAX, 1.3, 0},
+        .count_hosts = 2,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .round = round_lock,
+    },
+    {
+        .name = "lock-alone",
+        .text = "lock and unlock of a mutex that nobody else wants, not on its home",
+        .meaning = "Lock and unlock of a mutex that only this host uses, far from its home.",
+        .unit = "us",
+        .limit_is = trip_64,
+        .limit = {{LIMIT_TRIP_64, 1}},
+        .target = {TARGET_MAX, 0.2, 0},
+        .count_hosts = 2,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .round = round_lock_alone,
+    },
+    {
+        .name = "barrier",
+        .text = "barrier of three hosts",
+        .meaning = "A barrier that three hosts come to at the same time.",
+        .unit = "us",
+        .limit_is = trip_64,
+        .limit = {{LIMIT_TRIP_64, 1}},
+        .target = {TARGET_RATIO_MAX, 1.5, 0},
+        .count_hosts = BARRIER_HOSTS,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .peers = {"mpi-barrier"},
+        .round = round_barrier,
+    },
+    {
+        .name = "counter",
+        .text = "dsm_fetch_add on one counter by three hosts, per host",
+        .meaning = "How often a host adds to a counter while two others do the same.",
+        .unit = "1/s",
+        .limit_is = "one TLS round trip 64 B / 64 B after the other",
+        .target = {TARGET_RATIO_MIN, 0.8, 0},
+        .is_rate = true,
+        .count_hosts = COUNTER_HOSTS,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .peers = {"mpi-fetch-add"},
+        .round = round_counter,
+    },
+    {.name = NULL},
+};
