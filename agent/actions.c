@@ -230,6 +230,46 @@ static void act_atomic(struct agent *agent, const struct action *action)
     agent_post(agent, &event);
 }
 
+/* FNV-1a, eight bytes at a time: it only has to tell whether bytes have changed. */
+static uint64_t digest_of(const uint8_t *bytes, size_t len_bytes)
+{
+    uint64_t digest = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < len_bytes; i += sizeof(uint64_t)) {
+        uint64_t word;
+
+        memcpy(&word, bytes + i, sizeof(word));
+        digest = (digest ^ word) * UINT64_C(0x100000001b3);
+    }
+    return digest;
+}
+
+static void act_digest(struct agent *agent, const struct action *action)
+{
+    size_t len_bytes = (size_t)page_size_of(agent, action->region) * action->count;
+    struct event event = {
+        .kind = EVENT_DIGEST,
+        .digest = {.region = action->region, .page = action->page, .is_end = action->write},
+    };
+
+    assert(len_bytes <= PAYLOAD_BYTES_MAX);
+    if (frames_read(agent->frames, action->region, action->page, action->count,
+                    agent->page_bytes) == 0) {
+        event.digest.value = digest_of(agent->page_bytes, len_bytes);
+    }
+    agent_post(agent, &event);
+}
+
+static void act_bounce(struct agent *agent, const struct action *action)
+{
+    const struct record *record = node_record(driver_node(agent->driver), action->region);
+
+    if (record != NULL) {
+        bounces_note(&agent->bounces, action, record, agent->machine.page_bytes,
+                     agent_node_name(agent, action->node), uv_now(&agent->loop));
+    }
+}
+
 static void act_region_open(struct agent *agent, const struct action *action)
 {
     int error = frames_region_open(agent->frames, action->region, action->open.size_bytes,
@@ -434,6 +474,12 @@ void agent_act(struct agent *agent, const struct action *action, const uint8_t *
         break;
     case ACTION_ATOMIC:
         act_atomic(agent, action);
+        break;
+    case ACTION_DIGEST:
+        act_digest(agent, action);
+        break;
+    case ACTION_BOUNCE:
+        act_bounce(agent, action);
         break;
     case ACTION_REGION_OPEN:
         act_region_open(agent, action);

@@ -25,6 +25,7 @@
 #include <uv.h>
 
 #include "agent/notes.h"
+#include "agent/bounces.h"
 #include "agent/catalog.h"
 #include "agent/clients.h"
 #include "agent/config.h"
@@ -55,6 +56,7 @@ struct agent {
     struct admin *admin;
     struct notes notes;
     struct conversions conversions;
+    struct bounces bounces;
     const char *name;                  /* of this node */
     char listen[RECORD_ADDRESS_BYTES]; /* where it listens, with the port that it was given */
     uint32_t node;                     /* its number, NODE_NONE before it has one */

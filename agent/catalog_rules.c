@@ -43,6 +43,9 @@ int rules_check_create(const struct record *record, uint32_t node, uint64_t regi
     if (record->home != DSM_HOME_CREATOR && record->home != DSM_HOME_STRIPED) {
         return DSM_EINVAL;
     }
+    if (record->window_ms > DSM_WINDOW_MS_MAX && record->window_ms != DSM_WINDOW_NONE) {
+        return DSM_EINVAL;
+    }
     return check_bytes(record->size_bytes, region_bytes_max);
 }
 
@@ -60,8 +63,9 @@ static bool is_same_object(const struct record *a, const struct record *b)
 {
     return a->kind == b->kind && strcmp(a->name, b->name) == 0 && a->uid == b->uid &&
            a->gid == b->gid && a->mode == b->mode && a->page_size == b->page_size &&
-           a->home == b->home && nodeset_equal(a->homes, b->homes) && a->alive == b->alive &&
-           a->deleted == b->deleted && a->epoch == b->epoch && a->joined == b->joined &&
+           a->home == b->home && a->window_ms == b->window_ms &&
+           nodeset_equal(a->homes, b->homes) && a->alive == b->alive && a->deleted == b->deleted &&
+           a->epoch == b->epoch && a->joined == b->joined &&
            a->machine.page_bytes == b->machine.page_bytes &&
            a->machine.word_bits == b->machine.word_bits &&
            a->machine.big_endian == b->machine.big_endian && strcmp(a->type, b->type) == 0 &&

@@ -30,7 +30,9 @@ static void print_properties(const json_t *region)
     char writers[TEXT_BYTES];
     long long size_bytes = ctl_number(region, "size_bytes");
     long long page_size = ctl_number(region, "page_size");
-    const json_t *groups = json_object_get(region, "groups");
+    const json_t *group = json_object_get(region, "group_bytes");
+    const json_t *bounce;
+    size_t index;
     const char *type = json_string_value(json_object_get(region, "type"));
     struct ctl_table *table = ctl_table_new("ll", NULL);
     ctl_size(size_bytes, size, sizeof(size));
@@ -58,12 +60,18 @@ static void print_properties(const json_t *region)
     ctl_table_add(table, "%s", readers);
     ctl_table_add(table, "writable on");
     ctl_table_add(table, "%s", writers);
-    if (groups) {
-        ctl_size(ctl_number(groups, "page_bytes"), page, sizeof(page));
+    if (group) {
+        ctl_size(json_integer_value(group), page, sizeof(page));
         ctl_table_add(table, "groups here");
-        ctl_table_add(table, "pages of %s of the hardware; %lld scattered in the worst second%s%s",
-                      page, ctl_number(groups, "scattered_per_s_peak"),
-                      ctl_text(groups, "advice")[0] ? ": " : "", ctl_text(groups, "advice"));
+        ctl_table_add(table, "pages of %s of the hardware", page);
+    }
+    json_array_foreach(json_object_get(region, "bounces"), index, bounce)
+    {
+        ctl_names(json_object_get(bounce, "other_nodes"), readers, sizeof(readers));
+        ctl_table_add(table, "bounces here");
+        ctl_table_add(table, "page %lld (offset %lld), wanted by %s, %lld times in one second: %s",
+                      ctl_number(bounce, "page"), ctl_number(bounce, "offset"), readers,
+                      ctl_number(bounce, "per_s_peak"), ctl_text(bounce, "advice"));
     }
     if (json_is_integer(json_object_get(region, "resident_pages"))) {
         ctl_table_add(table, "resident here");

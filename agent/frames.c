@@ -343,10 +343,3 @@ const struct frames_counters *frames_counters(const struct frames *frames)
 {
     return &frames->counters;
 }
-
-const struct frames_bounce *frames_bounce(const struct frames *frames, region_id region)
-{
-    const struct frames_region *found = region_find(frames, region);
-
-    return found == NULL || !region_has_groups(found) ? NULL : &found->bounce;
-}

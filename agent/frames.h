@@ -58,16 +58,6 @@ struct frames_counters {
     uint64_t groups_gathered, groups_scattered;
 };
 
-/** How often a region's groups are scattered. */
-struct frames_bounce {
-    uint64_t since_ms; /* of the second that is counted */
-    uint32_t count;    /* scattered in it */
-    uint32_t peak;     /* in the worst second so far */
-};
-
-/** Scattered in one second, from which on people are told what to do about it. */
-#define FRAMES_BOUNCE_MANY 50u
-
 /**
  * @loop       borrowed
  * @page_bytes of the hardware, or a larger power of two that is taken for it
@@ -168,7 +158,5 @@ struct frames_atomic {
 int frames_atomic(struct frames *frames, const struct frames_atomic *atomic, uint64_t *old);
 /** What was done so far; borrowed. */
 const struct frames_counters *frames_counters(const struct frames *frames);
-/** How often the region's groups are scattered; NULL when it is not open or has none; borrowed. */
-const struct frames_bounce *frames_bounce(const struct frames *frames, region_id region);
 
 #endif

@@ -206,28 +206,6 @@ void frames_gather(struct frames *frames, region_id region, uint64_t page, uint3
     frames->counters.groups_gathered++;
 }
 
-/* Count it, and say so when programs of several nodes tear at the groups. */
-static void note_bounce(struct frames *frames, struct frames_region *region)
-{
-    struct frames_bounce *bounce = &region->bounce;
-    uint64_t now_ms = uv_now(frames->loop);
-
-    frames->counters.groups_scattered++;
-    if (now_ms - bounce->since_ms >= 1000) {
-        *bounce = (struct frames_bounce){.since_ms = now_ms, .peak = bounce->peak};
-    }
-    bounce->count++;
-    bounce->peak = bounce->count > bounce->peak ? bounce->count : bounce->peak;
-    if (bounce->count == FRAMES_BOUNCE_MANY) {
-        log_limited(&frames->limit_bounce, LOG_LEVEL_WARNING,
-                    "groups of pages bounce region=%u.%u page_size=%u hardware_page=%" PRIu64
-                    " scattered_per_s=%u advice=\"create the region with a page_size of %" PRIu64
-                    " or more, or keep what different nodes write on different %" PRIu64 " bytes\"",
-                    region->id.slot, region->id.generation, region->page_size, frames->page_bytes,
-                    bounce->count, frames->page_bytes, frames->page_bytes);
-    }
-}
-
 void frames_scatter(struct frames *frames, region_id region, uint64_t page, uint32_t count)
 {
     struct frames_span span, whole;
@@ -247,5 +225,5 @@ void frames_scatter(struct frames *frames, region_id region, uint64_t page, uint
     memset(group->here, 1, count);
     group->count_here = count;
     span_punch(&whole);
-    note_bounce(frames, span.region);
+    frames->counters.groups_scattered++;
 }

@@ -39,7 +39,6 @@ struct frames_region {
     uint32_t unit_bytes; /* the larger of the two kinds of page: what programs see at once */
     int memfd;
     struct table groups; /* those of which pages lie aside, by number (frames_group.c) */
-    struct frames_bounce bounce;
     /* The window, made when a page comes that no program maps: an inaccessible mapping of our own
      * to put it through. A pwrite() could make the kernel fill whole huge pages around it. */
     void *window;
@@ -64,7 +63,7 @@ struct frames {
     struct pollfd *pollfds;
     struct frames_map **awaited;
     uint32_t capacity_awaited;
-    struct log_limit limit, limit_bounce;
+    struct log_limit limit;
 };
 
 /** A range of one region, checked against its size. */

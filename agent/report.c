@@ -223,24 +223,26 @@ static json_t *run_json(const struct agent *agent, const struct page_run *run)
                      report_node_names(agent, run->readers), "state", run_state(run));
 }
 
-/** How the pages of a region come in groups on this machine, and what to do where they bounce. */
-static void groups_set(json_t **json, const struct agent *agent, const struct record *record)
+/** Pages of the region that other nodes want when they have just come here, and what to do. */
+static void bounces_set(json_t **json, const struct agent *agent, const struct record *record)
 {
-    const struct frames_bounce *bounce = frames_bounce(agent->frames, record->id);
-    char advice[TEXT_BYTES_MAX] = "";
+    json_t *list = json_array();
+    const struct bounce *bounce;
+    char advice[TEXT_BYTES_MAX];
+    uint32_t cursor = 0;
 
-    if (bounce == NULL) {
-        return;
+    bounces_advise(record, agent->machine.page_bytes, advice, sizeof(advice));
+    while ((bounce = bounces_next(&agent->bounces, record->id, &cursor)) != NULL) {
+        report_add(&list, json_pack("{s:I s:I s:o s:I s:s}", "page", (json_int_t)bounce->page,
+                                    "offset", (json_int_t)(bounce->page * record->page_size),
+                                    "other_nodes", report_node_names(agent, bounce->nodes),
+                                    "per_s_peak", (json_int_t)bounce->per_s_peak, "advice",
+                                    advice));
     }
-    if (bounce->peak >= FRAMES_BOUNCE_MANY) {
-        snprintf(advice, sizeof(advice),
-                 "create it with a page_size of %u or more, or keep what different nodes write on "
-                 "different %u bytes",
-                 agent->machine.page_bytes, agent->machine.page_bytes);
+    object_set(json, "bounces", list);
+    if (record->page_size < agent->machine.page_bytes) {
+        object_set(json, "group_bytes", json_integer((json_int_t)agent->machine.page_bytes));
     }
-    object_set(json, "groups",
-               json_pack("{s:I s:I s:s}", "page_bytes", (json_int_t)agent->machine.page_bytes,
-                         "scattered_per_s_peak", (json_int_t)bounce->peak, "advice", advice));
 }
 
 json_t *report_region(const struct agent *agent, const struct record *record,
@@ -249,7 +251,7 @@ json_t *report_region(const struct agent *agent, const struct record *record,
     json_t *pages = json_array();
     json_t *region = region_json(agent, record);
 
-    groups_set(&region, agent, record);
+    bounces_set(&region, agent, record);
     for (uint32_t i = 0; i < runs->count; i++) {
         report_add(&pages, run_json(agent, &runs->list[i]));
     }
@@ -282,6 +284,8 @@ static struct dsm_stats stats_read(const struct agent *agent)
         .repairs = frames->repairs,
         .groups_gathered = frames->groups_gathered,
         .groups_scattered = frames->groups_scattered,
+        .bounces = core->bounces,
+        .holds = core->holds,
         .core_bytes = core->core_bytes,
     };
 }

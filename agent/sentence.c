@@ -201,9 +201,9 @@ static void say_invalid(const struct sentence_facts *facts, const struct page_of
     } else if (call->kind == CALL_OPEN) {
         say(to,
             "%s '%s' cannot be opened so: the page size (%u) must be 0 or a power of two from "
-            "%u to %u, the home policy (%u) and the flags as dsm.h says",
+            "%u to %u, the home policy (%u), the window (%u ms) and the flags as dsm.h says",
             object_word(facts), facts->name, call->page_size, DSM_PAGE_SIZE_MIN, DSM_PAGE_SIZE_MAX,
-            call->home);
+            call->home, call->window_ms);
     } else if (call->kind == CALL_UNMAP) {
         say(to, "there is no mapping number %u of this program", call->map);
     } else if (call->kind == CALL_SYNC && call->op == SYNC_BARRIER) {

@@ -48,7 +48,8 @@ static const struct field_group machine_group = {machine_fields, ALL(machine_fie
     X(18, epoch, epoch, u, UINT32_MAX)                                                             \
     X(19, joined, joined, u, UINT64_MAX)                                                           \
     X(20, machine, machine, g, machine_group)                                                      \
-    X(21, type, type, t, 0)
+    X(21, type, type, t, 0)                                                                        \
+    X(22, window_ms, window_ms, u, UINT32_MAX)
 
 #define RECORD_ROW(bit, name, member, type, max) \
     [bit] = FIELD_ROW(type, struct record, member, max),
@@ -132,6 +133,7 @@ static const struct field call_fields[] = {
     FIELD_ROW_u(struct call, mode, UINT32_MAX),
     FIELD_ROW_u(struct call, page_size, UINT32_MAX),
     FIELD_ROW_u(struct call, home, UINT32_MAX),
+    FIELD_ROW_u(struct call, window_ms, UINT32_MAX),
     FIELD_ROW_u(struct call, map, UINT32_MAX),
     FIELD_ROW_u(struct call, handle, UINT64_MAX),
     FIELD_ROW_u(struct call, size_bytes, UINT64_MAX),
@@ -203,6 +205,7 @@ static const struct field reply_fields[] = {
     FIELD_ROW_u(struct session_reply, reply.uid, UINT32_MAX),
     FIELD_ROW_u(struct session_reply, reply.gid, UINT32_MAX),
     FIELD_ROW_u(struct session_reply, reply.home, UINT32_MAX),
+    FIELD_ROW_u(struct session_reply, reply.window_ms, UINT32_MAX),
     FIELD_ROW_l(struct session_reply, counters, count_counters),
     FIELD_ROW_t(struct session_reply, text, 0),
 };

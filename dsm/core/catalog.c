@@ -147,6 +147,7 @@ static void propose_new(struct catalog_view *view, struct ticket *ticket)
     record->size_bytes = call->object == RECORD_SEM ? call->value : 0;
     record->page_size = call->object == RECORD_SEM ? 0 : call->page_size;
     record->home = call->home;
+    record->window_ms = call->window_ms;
     memcpy(record->type, call->type, sizeof(record->type));
     record->homes = call->home == DSM_HOME_STRIPED ? view->context->alive : self;
     record->readers = self;

@@ -26,15 +26,12 @@
  * H4 Versions are given out in the order in which transfers open.
  * H5 Waiters of a page are served in the order in which they came.
  * H6 An orphan has readers, or it is lost.
- * H7 Of two turns of the home's own threads at a page that others wait for, one lasts HOLD_MS. A
- *    page that was granted elsewhere stays for a round trip; here it would be gone before the
- *    thread that has waited for it runs, every time.
+ * H7 What it sends of a transfer that waited for the one before says so (FLAG_WAITED): its own
+ *    threads may not have run since their grant (page_turn.c, T4).
  */
 #include "dsm/core/home.h"
 
 #include <string.h>
-
-#define HOLD_MS 1u
 
 void homes_init(struct homes *homes, struct context *context)
 {
@@ -43,7 +40,6 @@ void homes_init(struct homes *homes, struct context *context)
     pool_init(&homes->transfers, sizeof(struct transfer), ITEMS_PER_STEP * 2 + 2, 64);
     list_init(&homes->open);
     list_init(&homes->ready);
-    list_init(&homes->held);
 }
 
 struct home_page *transfer_page(struct homes *homes, const struct transfer *transfer,
@@ -72,6 +68,7 @@ struct message transfer_message(const struct transfer *transfer, uint32_t kind, 
         .granted = (uint16_t)transfer->count,
         .request = transfer->request,
         .version = transfer->version,
+        .flags = transfer->has_waited ? FLAG_WAITED : 0,
     };
 
     return message;
@@ -89,8 +86,8 @@ static void send_forward(struct homes *homes, const struct transfer *transfer)
 {
     struct message message = transfer_message(transfer, MESSAGE_FORWARD, transfer->source);
 
-    message.flags = (uint16_t)((transfer->kind == TRANSFER_WRITE ? FLAG_WRITE : 0) |
-                              (transfer->announced ? FLAG_GRANT : 0));
+    message.flags |= (uint16_t)((transfer->kind == TRANSFER_WRITE ? FLAG_WRITE : 0) |
+                               (transfer->announced ? FLAG_GRANT : 0));
     context_send(homes->context, &message, BYTES_NONE, 0, 0);
 }
 
@@ -163,20 +160,9 @@ void transfer_free(struct homes *homes, struct transfer *transfer)
     pool_put(&homes->transfers, transfer);
 }
 
-static void make_ready(struct homes *homes, struct home_page *page, bool has_threads)
+static void make_ready(struct homes *homes, struct home_page *page)
 {
-    bool holds = has_threads && page->hasty;
-
-    if (page->waiters == NULL || !list_is_empty(&page->waiters->place)) {
-        return;
-    }
-    if (has_threads) {
-        page->hasty = !holds;
-    }
-    if (holds) {
-        page->waiters->sent_ms = homes->context->now_ms + HOLD_MS;
-        list_add_tail(&homes->held, &page->waiters->place);
-    } else {
+    if (page->waiters != NULL && list_is_empty(&page->waiters->place)) {
         list_add_tail(&homes->ready, &page->waiters->place);
     }
 }
@@ -188,7 +174,7 @@ void transfer_close(struct homes *homes, struct transfer *transfer)
 
         core_assert(page->open == transfer, "H1");
         page->open = NULL;
-        make_ready(homes, page, transfer->has_threads);
+        make_ready(homes, page);
     }
     transfer_free(homes, transfer);
 }
@@ -213,13 +199,13 @@ void transfer_restart(struct homes *homes, struct transfer *transfer)
 
         page->open = NULL;
         if (i > 0) {
-            make_ready(homes, page, false);
+            make_ready(homes, page);
         }
     }
     transfer->is_forwarded = false;
     transfer->is_late = false;
     wait_first(homes, transfer);
-    make_ready(homes, transfer_page(homes, transfer, 0), false);
+    make_ready(homes, transfer_page(homes, transfer, 0));
 }
 
 void transfer_lose(struct homes *homes, struct transfer *transfer)
@@ -367,23 +353,20 @@ void transfer_start(struct homes *homes, struct transfer *transfer)
 
 bool homes_start_ready(struct homes *homes)
 {
-    struct list *first = list_is_empty(&homes->ready) ? &homes->held : &homes->ready;
     struct transfer *transfer;
     struct home_page *page;
 
-    if (list_is_empty(first)) {
+    if (list_is_empty(&homes->ready)) {
         return false;
     }
-    transfer = list_object(first->next, struct transfer, place);
-    if (first == &homes->held && homes->context->now_ms < transfer->sent_ms) {
-        return false;
-    }
+    transfer = list_object(homes->ready.next, struct transfer, place);
     list_remove(&transfer->place);
     page = transfer_page(homes, transfer, 0);
     core_assert(page->waiters == transfer, "H5");
     if (page->open == NULL) {
         page->waiters = transfer->next;
         transfer->next = NULL;
+        transfer->has_waited = true;
         transfer_start(homes, transfer);
     }
     return true;

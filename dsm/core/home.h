@@ -32,7 +32,6 @@ struct home_page {
     uint64_t owner : 13;      /* node number + 1; 0: never written */
     uint64_t orphan : 1;      /* the owner died or may have no bytes; a reader has, perhaps */
     uint64_t lost : 1;        /* the last copy is gone with the owner */
-    uint64_t hasty : 1;       /* the home's own threads had no time at their last turn (H7) */
 };
 
 _Static_assert(sizeof(struct home_page) == 2 * sizeof(void *) + 8 + sizeof(nodeset),
@@ -57,7 +56,7 @@ struct transfer {
     bool is_open;
     bool announced; /* FORWARD said that a GRANT comes */
     bool asking;    /* the source died or has nothing; the requester was asked */
-    bool has_threads; /* of the home's own node: they have not touched the pages yet */
+    bool has_waited;   /* for the transfer before it (H7) */
     bool is_forwarded; /* FORWARD was sent */
     bool is_late;      /* more than once: bytes may have come */
 };
@@ -68,7 +67,6 @@ struct homes {
     struct pool transfers;
     struct list open;  /* struct transfer, by sent_ms */
     struct list ready; /* struct transfer, first waiters of pages that are free now */
-    struct list held;  /* struct transfer, likewise, when it is time (sent_ms) */
     uint64_t clock;    /* versions given out */
 };
 

@@ -15,19 +15,14 @@
 
 uint64_t homes_deadline(const struct homes *homes)
 {
-    uint64_t held_ms = UINT64_MAX, resend_ms = UINT64_MAX;
-
     if (!list_is_empty(&homes->ready)) {
         return 0;
     }
-    if (!list_is_empty(&homes->held)) {
-        held_ms = list_object(homes->held.next, struct transfer, place)->sent_ms;
+    if (list_is_empty(&homes->open)) {
+        return UINT64_MAX;
     }
-    if (!list_is_empty(&homes->open)) {
-        resend_ms = list_object(homes->open.next, struct transfer, place)->sent_ms +
-                    homes->context->config.resend_ms;
-    }
-    return held_ms < resend_ms ? held_ms : resend_ms;
+    return list_object(homes->open.next, struct transfer, place)->sent_ms +
+           homes->context->config.resend_ms;
 }
 
 bool homes_resend(struct homes *homes)

@@ -275,7 +275,6 @@ void homes_on_confirm(struct homes *homes, const struct message *message)
     if (message->from != from || message->count == 0) {
         return;
     }
-    transfer->has_threads = (message->flags & FLAG_THREADS) != 0; /* only our own node says so */
     if (adopt) {
         close_adopt(homes, transfer, true);
         return;

@@ -121,7 +121,7 @@ enum message_flag {
     FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come; NOT_HERE: see there */
     FLAG_LEAVE = 16, /* DATA, CONFIRM: the bytes are of a page that leaves its owner for its home */
     FLAG_ADOPT = 64, /* CONFIRM, NOT_HERE: the answer to ADOPT */
-    FLAG_THREADS = 128, /* CONFIRM: threads are about to touch the pages */
+    FLAG_WAITED = 128, /* from the home: the transfer had to wait for the one before */
     FLAG_BIG_ENDIAN = 256, /* DATA: the bytes are in the order of a big-endian node */
     FLAG_QUEUED = 32, /* SYNC_REPLY: no outcome yet, the home remembers you: need not ask again */
 };

@@ -218,6 +218,10 @@ static void on_event(struct node *node, const struct event *event)
         context_send(&node->context, &done, BYTES_NONE, 0, 0);
         break;
     }
+    case EVENT_DIGEST:
+        pages_on_digest(&node->pages, event->digest.region, event->digest.page,
+                        event->digest.value, event->digest.is_end);
+        break;
     case EVENT_RETIRE:
         pages_retire(&node->pages);
         break;

@@ -27,8 +27,8 @@ typedef uint32_t map_id;
 /** What a local program may ask. */
 enum call_kind {
     CALL_NONE = 0,
-    CALL_OPEN,     /* name, object, oflag, mode, page_size, home, value, type -> handle, id,
-                      sizes */
+    CALL_OPEN,     /* name, object, oflag, mode, page_size, home, window_ms, value, type -> handle,
+                      id, sizes */
     CALL_CLOSE,    /* handle */
     CALL_TRUNCATE, /* handle, size_bytes */
     CALL_STAT,     /* handle -> record */
@@ -57,6 +57,7 @@ struct call {
     uint32_t mode;
     uint32_t page_size;
     uint32_t home;
+    uint32_t window_ms;
     map_id map;
     uint64_t handle;
     uint64_t size_bytes;
@@ -80,7 +81,7 @@ struct reply {
     uint64_t size_bytes;
     uint64_t value;
     uint32_t page_size;
-    uint32_t mode, uid, gid, home;
+    uint32_t mode, uid, gid, home, window_ms;
 };
 
 enum event_kind {
@@ -93,6 +94,7 @@ enum event_kind {
     EVENT_PROPOSED,    /* ticket, error, record: outcome; after the RECORD events that it caused */
     EVENT_PEER_UP,     /* peer: the link to it works (again); what was sent before may be lost */
     EVENT_ATOMIC_DONE, /* atomic_done: outcome of an ACTION_ATOMIC */
+    EVENT_DIGEST,      /* digest: outcome of an ACTION_DIGEST */
     EVENT_RETIRE,      /* the node is about to leave, its programs have gone: pages go home */
 };
 
@@ -128,6 +130,12 @@ struct event {
             int32_t error;
             uint64_t value; /* before the operation */
         } atomic_done;
+        struct {
+            region_id region;
+            uint64_t page;
+            uint64_t value;
+            bool is_end;
+        } digest;
     };
 };
 
@@ -149,6 +157,12 @@ enum action_kind {
                             value and operand say; every map is protected and this node owns the
                             page. Then step ATOMIC_DONE with message.requester,
                             message.request, old value. */
+    ACTION_DIGEST,       /* region, page, count, write: the pages are here, and programs may be
+                            writing to them: step DIGEST with a number that tells their bytes from
+                            others, and with is_end = write */
+    ACTION_BOUNCE,       /* region, page, count, node: for who reports: the page was wanted by other
+                            nodes, now by that one, so often within a second, each time as soon as
+                            it had come here and before this node's programs were done with it */
     ACTION_REGION_OPEN,  /* region, size_bytes, page_size: make its frames' memory (or grow it) */
     ACTION_REGION_CLOSE, /* region: every page is gone, free it */
     ACTION_MAP_GONE,     /* region, map: forget the mapping, close its userfaultfd */
@@ -230,6 +244,7 @@ struct node_counters {
     uint64_t faults, faults_remote, messages_sent, messages_received, pages_sent, pages_received;
     uint64_t invalidations, downgrades, evictions, pages_resident, pages_lost, resends, old_epoch;
     uint64_t refused, core_bytes;
+    uint64_t bounces, holds;
 };
 
 /** What the home knows of a run of pages, for `dsmctl region`. */

@@ -26,7 +26,8 @@ static int32_t check_new(struct call *call)
         call->page_size = DSM_PAGE_SIZE_MIN; /* on every node: groups make up the difference */
     }
     if (call->page_size < DSM_PAGE_SIZE_MIN || call->page_size > DSM_PAGE_SIZE_MAX ||
-        (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED) {
+        (call->page_size & (call->page_size - 1)) != 0 || call->home > DSM_HOME_STRIPED ||
+        (call->window_ms > DSM_WINDOW_MS_MAX && call->window_ms != DSM_WINDOW_NONE)) {
         return DSM_EINVAL;
     }
     return 0;
@@ -78,6 +79,7 @@ static void reply_stat(struct node *node, const struct client *client, uint64_t 
         .uid = region->record.uid,
         .gid = region->record.gid,
         .home = region->record.home,
+        .window_ms = region->record.window_ms,
     };
 
     client_reply(&node->context, client->id, number, &reply);

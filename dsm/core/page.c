@@ -56,11 +56,11 @@ void pages_init(struct pages *pages, struct context *context)
     list_init(&pages->blocked);
     list_init(&pages->assemblies);
     list_init(&pages->deferred);
+    pool_init(&pages->deferred_pool, sizeof(struct deferred), ITEMS_PER_STEP * 2, 64);
     if (context->config.page_bytes <= DSM_PAGE_SIZE_MIN) {
         return; /* no region's pages come in groups */
     }
     pool_init(&pages->assembly_pool, sizeof(struct assembly), ITEMS_PER_STEP * 2, 64);
-    pool_init(&pages->deferred_pool, sizeof(struct deferred), ITEMS_PER_STEP * 2, 64);
 }
 
 static struct list *bucket_of(const struct pages *pages, uint64_t id)

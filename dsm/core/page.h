@@ -78,11 +78,12 @@ struct kept {
     uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
 };
 
-/** A message that is handled later, for the sake of threads that wait for a group. */
+/** A message that is handled later, for the sake of threads here (page_defer.c). */
 struct deferred {
     struct list place;
     struct message message;
     uint64_t due_ms;
+    bool is_turn; /* a page stays for its turn; else threads wait for a group */
 };
 
 /** Streams that are read ahead at the same time. */
@@ -95,13 +96,24 @@ struct ahead {
     uint64_t page, end;
 };
 
-/** Demanded pages that came last: each stays until its thread had time to touch it. */
-#define RECENT_PAGES 32u
+/** Turns that are remembered: those of the pages that came last, and of pages that bounce. */
+#define TURNS 64u
 
-struct recent_page {
+/** The turn that this node's threads have at a page that they asked for (page_turn.c). */
+struct turn {
     region_id region;
     uint64_t page;
-    uint64_t granted_ms;
+    uint64_t granted_ms; /* when it began */
+    uint64_t digest;     /* of the bytes, when another node wanted them */
+    uint64_t second_ms;  /* since when is counted */
+    uint32_t count;      /* how often the page was wanted elsewhere when it had just come */
+    uint16_t window_ms;  /* how long it stays, as was learnt */
+    uint16_t gap;        /* from one trial of a longer turn to the next, in turns; 0: not wanted */
+    uint16_t skip;       /* turns until the next trial */
+    bool has_threads;    /* that have waited for it */
+    bool is_watched;     /* do the bytes change until it goes? */
+    bool was_short;      /* T4: the last turn was no longer than it took */
+    bool is_told;        /* that it bounces, in this second */
 };
 
 struct pages {
@@ -123,9 +135,9 @@ struct pages {
     bool is_retiring;      /* everything is to go */
     uint32_t next_ahead;
     struct ahead ahead[AHEAD_STREAMS];
-    uint32_t next_recent;
-    struct recent_page recent[RECENT_PAGES];
-    struct pool assembly_pool, deferred_pool; /* empty where no region's pages come in groups */
+    struct turn turns[TURNS];
+    struct pool assembly_pool; /* empty where no region's pages come in groups */
+    struct pool deferred_pool;
     struct list assemblies; /* struct assembly */
     struct list deferred;   /* struct deferred */
     uint32_t count_deferred;
@@ -178,8 +190,9 @@ uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page,
 /** Pages from `page` on, count_max at most, of one home, absent and wanted by nobody (P4). */
 uint32_t pages_free_run(struct pages *pages, const struct region *region, uint64_t page,
                         uint32_t count_max);
-/** The page that was asked for first has come: it is not evicted at once. */
-void pages_note_recent(struct pages *pages, const struct page_request *request);
+/** EVENT_DIGEST (page_turn.c). */
+void pages_on_digest(struct pages *pages, region_id region, uint64_t page, uint64_t digest,
+                     bool is_end);
 /** When the eviction clock begins its next round, UINT64_MAX when it does not rest. */
 uint64_t pages_next_round_ms(const struct pages *pages);
 /** A member died. */
@@ -212,6 +225,15 @@ void page_lose(struct pages *pages, const struct region *region, uint64_t number
 void waiter_hang(struct pages *pages, struct waiter *waiter, struct page_request *request);
 /** It waits no longer. */
 void waiter_free(struct pages *pages, struct waiter *waiter);
+/** The page that was asked for first has come: a turn begins, of threads that waited if so. */
+void turn_begin(struct pages *pages, const struct page_request *request, bool has_threads);
+/** Until when the pages that a message of a home is about stay here: now_ms at least. */
+uint64_t turn_until(struct pages *pages, const struct message *message);
+/** The message that was put off for that is handled now. */
+void turn_end(struct pages *pages, const struct message *message);
+/** Has the page, or one of its group, come so recently that it should not be evicted? */
+bool turn_is_young(const struct pages *pages, const struct region *region, uint64_t page,
+                   uint32_t grace_ms);
 /** Put a message of a home off if that is due to threads here; it is handled later then. */
 bool pages_defer(struct pages *pages, const struct message *message);
 /** When the first of those is due, UINT64_MAX for never. */

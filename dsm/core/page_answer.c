@@ -17,7 +17,7 @@ static void confirm(struct pages *pages, const struct message *message, uint64_t
         .count = (uint16_t)count,
         .request = message->request,
         .version = message->version,
-        .flags = message->flags & (FLAG_LEAVE | FLAG_THREADS),
+        .flags = message->flags & FLAG_LEAVE,
     };
 
     if (region == NULL || page >= region_pages(region)) {
@@ -97,12 +97,9 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
     }
 }
 
-/* Does a thread of this node wait for any of the pages, which are homed here (H7)? */
-static bool has_threads(const struct pages *pages, const struct page_request *request)
+/* Does a thread of this node wait for any of the pages? */
+static bool has_threads(const struct page_request *request)
 {
-    if (request->out.home != pages->context->config.self) {
-        return false;
-    }
     for (const struct list *place = request->waiters.next; place != &request->waiters;
          place = place->next) {
         if (list_object((struct list *)(uintptr_t)place, struct waiter, place)->map != 0) {
@@ -123,7 +120,6 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         .region = request->region->record.id,
         .request = request->out.id,
         .version = request->version,
-        .flags = has_threads(pages, request) ? FLAG_THREADS : 0,
     };
     bool write = request->kind == REQUEST_WRITE;
 
@@ -131,7 +127,7 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         page_grant(pages, request->region, page_get(pages, request->region, request->page + i),
                    write ? PAGE_WRITE : PAGE_READ, request->version);
     }
-    pages_note_recent(pages, request);
+    turn_begin(pages, request, has_threads(request));
     if (!write || request->out.home != pages->context->config.self) {
         pages->clock_idle = 0; /* there is something again that may be let go */
     }

@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What another node wants of a group that threads of this node wait for is put off, so that the
- * group is once whole here and its threads have a turn: else pages that come one by one could be
- * taken one by one, and no thread would ever get on (G5 in group.c). To the protocol such a message
- * is one that the network has delayed. It is handled HOLD_MS after the group is whole or nobody
- * waits for it any more; after DEFER_MS in any case.
+ * What another node wants may be put off. To the protocol such a message is one that the network
+ * has delayed. There are two reasons.
  *
- * Nobody waits for ever: a message is put off only for a group whose first lacking page lies above
- * all pages of the message. Who waits for these, waits for one that waits for a higher page.
+ * A page has just come, and its threads have their turn (page_turn.c): the message is handled at
+ * the turn's end.
+ *
+ * Threads of this node wait for the page's group: else pages that come one by one could be taken
+ * one by one, and no thread would ever get on (G5 in group.c). The message is handled HOLD_MS after
+ * the group is whole or nobody waits for it any more; after DEFER_MS in any case. Nobody waits for
+ * ever: a message is put off only for a group whose first lacking page lies above all pages of the
+ * message. Who waits for these, waits for one that waits for a higher page.
+ *
+ * A message is put off once, for one of them.
  */
 #include "dsm/core/group.h"
 
@@ -63,18 +68,26 @@ static struct deferred *find_deferred(const struct pages *pages, const struct me
 
 bool pages_defer(struct pages *pages, const struct message *message)
 {
-    struct deferred *deferred;
+    uint64_t now_ms = pages->context->now_ms, due_ms;
+    struct deferred *deferred = find_deferred(pages, message);
+    bool is_turn;
 
-    if (pages->is_due || list_is_empty(&pages->assemblies) || !must_wait(pages, message)) {
+    if (pages->is_due) {
+        turn_end(pages, message);
         return false;
     }
-    deferred = find_deferred(pages, message);
     if (deferred == NULL) {
         if (pages->count_deferred == DEFERRED_MAX) {
             return false;
         }
+        is_turn = !must_wait(pages, message);
+        due_ms = is_turn ? turn_until(pages, message) : now_ms + DEFER_MS;
+        if (due_ms <= now_ms) {
+            return false;
+        }
         deferred = pool_get(&pages->deferred_pool);
-        deferred->due_ms = pages->context->now_ms + DEFER_MS;
+        deferred->due_ms = due_ms;
+        deferred->is_turn = is_turn;
         list_add_tail(&pages->deferred, &deferred->place);
         pages->count_deferred++;
     }
@@ -90,7 +103,8 @@ bool pages_take_deferred(struct pages *pages, struct message *message)
          place = place->next) {
         struct deferred *deferred = list_object(place, struct deferred, place);
 
-        if (deferred->due_ms > now_ms + HOLD_MS && !must_wait(pages, &deferred->message)) {
+        if (!deferred->is_turn && deferred->due_ms > now_ms + HOLD_MS &&
+            !must_wait(pages, &deferred->message)) {
             deferred->due_ms = now_ms + HOLD_MS;
         }
         if (deferred->due_ms <= now_ms) {

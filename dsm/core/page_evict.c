@@ -49,31 +49,6 @@ static void drop_copy(struct pages *pages, struct drop_run *run, struct region *
     page_forget(pages, region, page);
 }
 
-void pages_note_recent(struct pages *pages, const struct page_request *request)
-{
-    struct recent_page *recent = &pages->recent[pages->next_recent++ % RECENT_PAGES];
-
-    recent->region = request->region->record.id;
-    recent->page = request->page;
-    recent->granted_ms = pages->context->now_ms;
-}
-
-static bool is_recent(const struct pages *pages, const struct region *region, uint64_t number)
-{
-    uint64_t first = pages_group(pages, region, number).page;
-
-    for (uint32_t i = 0; i < RECENT_PAGES; i++) {
-        const struct recent_page *recent = &pages->recent[i];
-
-        if (pages_group(pages, region, recent->page).page == first &&
-            region_id_equal(recent->region, region->record.id) &&
-            pages->context->now_ms < recent->granted_ms + GRACE_MS) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* Let a page go if it may; how many of the item's EVICT_PAGES that costs. */
 static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct region *region,
                            uint64_t number, struct page *page)
@@ -90,7 +65,7 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
         pages->clock_ms = context->now_ms;
         return 0;
     }
-    if (!pages->is_retiring && is_recent(pages, region, number)) {
+    if (!pages->is_retiring && turn_is_young(pages, region, number, GRACE_MS)) {
         return 0;
     }
     if (!page->owner) {

@@ -57,6 +57,8 @@ struct record {
     nodeset writers;     /* of them, those where it is open for writing */
     char address[RECORD_ADDRESS_BYTES]; /* NODE: "host:port" where its agent listens */
     uint32_t epoch;  /* NODE: the membership epoch that its last death began, 0 before */
+    uint32_t window_ms; /* REGION: a page that bounces stays for so long at most; 0: the usual,
+                           DSM_WINDOW_NONE: it does not stay */
     uint64_t joined; /* NODE: the revision at which this incarnation became a member: what was
                             homed there by records of lower generation died with an earlier one */
     struct node_kind machine;     /* NODE */

@@ -54,6 +54,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "dsm_stats.h"
 #include "dsm_type.h"
 
 #ifdef __cplusplus
@@ -114,6 +115,10 @@ struct dsm_region;
 /** A handle of an open named semaphore. */
 struct dsm_sem;
 
+/** Of dsm_shm_options.window_ms: the longest, and none. */
+#define DSM_WINDOW_MS_MAX 100u
+#define DSM_WINDOW_NONE UINT32_MAX
+
 /** Where the home of each page is. */
 enum dsm_home {
     DSM_HOME_CREATOR = 0, /* on the node that created the region */
@@ -125,6 +130,12 @@ struct dsm_shm_options {
     uint32_t page_size; /* bytes, power of two, 0 means 4096 */
     uint32_t home;      /* enum dsm_home */
     const char *type;   /* what its bytes are (dsm_type.h), NULL: untyped; borrowed */
+    /*
+     * A page that is written on one node while another one wants it stays for a while when that has
+     * proved to be of use (two writers get more done so); for so long at most, ms, up to
+     * DSM_WINDOW_MS_MAX; 0 means 4, DSM_WINDOW_NONE that it goes at once.
+     */
+    uint32_t window_ms;
 };
 
 /** What dsm_shm_stat() tells. */
@@ -135,39 +146,8 @@ struct dsm_shm_stat {
     uint32_t uid, gid;  /* owner */
     uint32_t home;      /* enum dsm_home */
     uint32_t slot, generation; /* the region's id */
+    uint32_t window_ms; /* as in struct dsm_shm_options */
     char type[DSM_TYPE_MAX + 1]; /* what its bytes are (dsm_type.h), "": untyped */
-};
-
-/**
- * Counters of this node's agent since it started. One name each; also the keys of `dsmctl
- * stats`.
- */
-#define DSM_COUNTERS(X)                                                                            \
-    X(faults)             /* page faults of local programs answered */                             \
-    X(faults_remote)      /* of them, those that asked a home for a page */                        \
-    X(messages_sent)      /* protocol messages to other nodes */                                   \
-    X(messages_received)  /* protocol messages from other nodes */                                 \
-    X(bytes_sent)         /* on the wire, encrypted, all kinds */                                  \
-    X(bytes_received)                                                                              \
-    X(pages_sent)         /* pages whose bytes travelled from here */                              \
-    X(pages_received)                                                                              \
-    X(invalidations)      /* pages dropped here because another node writes */                     \
-    X(downgrades)         /* pages made read-only here because another node reads */               \
-    X(evictions)          /* pages dropped here to keep within the budget */                       \
-    X(pages_resident)     /* pages whose bytes are here now */                                     \
-    X(pages_lost)         /* pages poisoned because their only copy died */                        \
-    X(resends)            /* protocol messages repeated */                                         \
-    X(old_epoch)          /* messages dropped for an old membership epoch */                       \
-    X(refused)            /* messages dropped as illegal from that sender */                       \
-    X(repairs)            /* pages found filled behind the agent's back and put right */           \
-    X(groups_gathered)    /* hardware pages put together from a region's smaller ones */           \
-    X(groups_scattered)   /* hardware pages taken apart since another node wants a part */         \
-    X(core_bytes)         /* memory of the protocol's own records */
-
-struct dsm_stats {
-#define DSM_COUNTER_MEMBER(name) uint64_t name;
-    DSM_COUNTERS(DSM_COUNTER_MEMBER)
-#undef DSM_COUNTER_MEMBER
 };
 
 /**
@@ -226,16 +206,6 @@ void dsm_last_error(struct dsm *dsm, char *text, size_t size_bytes);
 const char *dsm_node_name(struct dsm *dsm);
 
 /**
- * Read the counters of this node's agent.
- *
- * @stats written on success
- *
- * Errors: DSM_ENOAGENT the agent went away
- *         DSM_ETIMEDOUT it did not answer in 30 s
- */
-int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats);
-
-/**
  * Open a region by name, and make it if asked to.
  *
  * @name    '/' and 1 to 254 other bytes without '/', borrowed
@@ -246,7 +216,7 @@ int dsm_stats_get(struct dsm *dsm, struct dsm_stats *stats);
  *          type counts: where one is given, the region must have been made with the same
  * @region  returned, release with dsm_shm_close()
  *
- * Errors: DSM_ENAME, DSM_EINVAL  bad name, flags, page size, home policy or type
+ * Errors: DSM_ENAME, DSM_EINVAL  bad name, flags, page size, home policy, window or type
  *         DSM_ENOENT  no such region and no O_CREAT
  *         DSM_EEXIST  O_CREAT | O_EXCL and the name is taken
  *         DSM_EACCES  the mode forbids

@@ -63,6 +63,13 @@ static int options_translate(struct dsm *dsm, const char *name,
                             "DSM_HOME_STRIPED",
                             name, options->home);
     }
+    if (options->window_ms > DSM_WINDOW_MS_MAX && options->window_ms != DSM_WINDOW_NONE) {
+        return session_fail(dsm, DSM_EINVAL,
+                            "open region '%.255s': window of %u ms; use at most %u, or "
+                            "DSM_WINDOW_NONE",
+                            name, options->window_ms, DSM_WINDOW_MS_MAX);
+    }
+    call->window_ms = options->window_ms;
     call->page_size = page_size;
     call->home = options->home;
     return type_translate(dsm, name, options->type, call);
@@ -148,6 +155,7 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat)
         .uid = answer.reply.uid,
         .gid = answer.reply.gid,
         .home = answer.reply.home,
+        .window_ms = answer.reply.window_ms,
         .slot = region->handle.id.slot,
         .generation = region->handle.id.generation,
     };

@@ -153,7 +153,7 @@ int run_timed_all(struct run *run, unsigned count, order_function function, uint
 static int region_order(struct run *run, unsigned host, order_function function,
                         uint64_t size_bytes)
 {
-    struct order order = {.a = size_bytes};
+    struct order order = {.a = size_bytes, .b = run->window_ms};
 
     snprintf(order.text, sizeof(order.text), "%s", run->region);
     return run_do_program(run, host, 0, function, &order);

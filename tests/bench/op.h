@@ -91,6 +91,7 @@ struct run {
     struct series polled[PARTS_MAX]; /* the same with both ends polling, unless on one CPU */
     uint64_t count_ops;              /* that the messages are for */
     double messages;
+    uint32_t window_ms; /* of regions that are made, as in struct dsm_shm_options */
     char region[64];
 };
 

@@ -29,8 +29,9 @@ static int map_region(struct hand *hand, const struct order *order)
 int order_make(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     (void)outcome;
-    int error =
-        dsm_shm_open(hand->dsm, order->text, O_RDWR | O_CREAT | O_EXCL, 0600, NULL, &hand->region);
+    struct dsm_shm_options options = {.window_ms = (uint32_t)order->b};
+    int error = dsm_shm_open(hand->dsm, order->text, O_RDWR | O_CREAT | O_EXCL, 0600, &options,
+                             &hand->region);
 
     if (!error) {
         error = dsm_shm_truncate(hand->region, order->a);

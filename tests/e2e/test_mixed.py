@@ -237,15 +237,16 @@ def test_bouncing_groups_are_reported_with_advice(mixed):
 
     def bounced():
         together([tools[0], large], lambda number: f'add 0 {8192 * number} 200000')
-        return 'groups of pages bounce' in large.host.log()[said:]
+        return 'page bounces' in large.host.log()[said:]
 
     wait_for(bounced, 'the agent of the large pages complains', 60)
     line = next(line for line in large.host.log()[said:].split('\n') if 'bounce' in line)
     for word in ('page_size=4096', 'hardware_page=65536', 'page_size of 65536 or more'):
         true(word in line, f'{word} in: {line}')
-    groups = large.host.ctl_json('region', name)['region']['groups']
-    same(groups['page_bytes'], GROUP, 'as dsmctl tells it')
-    true('65536 or more' in groups['advice'] and groups['scattered_per_s_peak'] >= 50, groups)
+    region = large.host.ctl_json('region', name)['region']
+    same(region['group_bytes'], GROUP, 'as dsmctl tells it')
+    bounce = region['bounces'][0]
+    true('65536 or more' in bounce['advice'] and bounce['per_s_peak'] >= 50, bounce)
 
 
 def test_seed_of_the_simulator_is_the_same_run_on_each_kind(mixed):

@@ -22,11 +22,13 @@ a unit test of its own:
   - a mapping that goes and whose threads wait on (nobody looks at what they are given);
   - pages that are let go while others of their group come (they are asked for again);
   - a message that is put off a second time (100 ms later it is not);
+  - a window that is learnt from nothing (it is bounded all the same; test_page_turn.c does);
   - the oldest or the newest version of an upgrade's copies, and a run over copies that are current
     and others that are not (a request is for copies of one version: P4).
 Not in the list either, because thousands of seeds do not reach them; test_regressions_core.c does:
   - who is asked denies, and goes on showing what came (on_ask of page_answer.c);
-  - a range is sent as far as it is here (pages_on_forward of page_serve.c; 3 of 150,000 seeds).
+  - a range is sent as far as it is here (pages_on_forward of page_serve.c; 3 of 150,000 seeds);
+  - the home's own threads have no turn (T4 of page_turn.c; 1 of 300,000 seeds; test_regressions.c).
 """
 
 from dataclasses import dataclass, field
@@ -37,7 +39,8 @@ PAGE, ANSWER, SERVE, EVICT = (f'dsm/core/page{part}.c'
 SYNC, SYNC_DEATH, CALL, CATALOG = ('dsm/core/sync.c', 'dsm/core/sync_death.c', 'dsm/core/call.c',
                                    'dsm/core/catalog.c')
 NODE, MESSAGE, RECORD = ('dsm/core/node.c', 'dsm/core/node_message.c', 'dsm/core/node_record.c')
-GROUP, DEFER, CONVERT = (f'dsm/core/{noun}.c' for noun in ('group', 'page_defer', 'convert'))
+GROUP, DEFER, TURN, CONVERT = (f'dsm/core/{noun}.c' for noun in
+                               ('group', 'page_defer', 'page_turn', 'convert'))
 WINDOW, CONTEXT, REMOTE = 'dsm/core/window.c', 'dsm/core/context.c', 'dsm/core/remote.c'
 
 
@@ -354,9 +357,7 @@ MUTATIONS = [
              '    if (count > 0 && count % pages_group_size(pages, region) != 0) {',
              '    if (false) {', ('O13', 'O16')),
     Mutation('never_put_off', 'G5', 'pages of a group go as fast as they come', DEFER,
-             '    if (pages->is_due || list_is_empty(&pages->assemblies) || '
-             '!must_wait(pages, message)) {',
-             '    if (pages != NULL) {', ('O11',)),
+             '        is_turn = !must_wait(pages, message);', '        is_turn = true;', ('O11',)),
     Mutation('put_off_for_ever', 'G5', 'what was put off never comes', DEFER,
              '        if (deferred->due_ms <= now_ms) {', '        if (false) {', ('O11',)),
     Mutation('nobody_is_big_endian', 'O17', 'no DATA tells the order of its bytes', CONTEXT,
@@ -366,6 +367,20 @@ MUTATIONS = [
              ('O17',)),
     Mutation('no_turn', 'G5', 'what was put off comes as soon as the group is whole', DEFER,
              'deferred->due_ms = now_ms + HOLD_MS;', 'deferred->due_ms = now_ms;'),
+    Mutation('window_of_none', 'T1', 'a region without a window has the usual one', TURN,
+             '    if (window_ms == DSM_WINDOW_NONE) {', '    if (window_ms == 77) {', ('O18',)),
+    Mutation('window_without_bound', 'T1', "each region's window is of 20 ms", TURN,
+             'window_ms <= DSM_WINDOW_MS_MAX ? window_ms : WINDOW_MS_USUAL;',
+             'window_ms <= DSM_WINDOW_MS_MAX ? 20 : WINDOW_MS_USUAL;', ('O18',)),
+    Mutation('digest_of_what_is_gone', 'T2', 'the bytes of a group are looked at in part', TURN,
+             '        if (page == NULL || page->state != PAGE_WRITE) {',
+             '        if (page == NULL) {', ('O13',)),
+    Mutation('turn_without_end', 'T1', 'each time that a page is wanted again it stays', DEFER,
+             '        if (!deferred->is_turn && deferred->due_ms > now_ms + HOLD_MS &&',
+             '        if (deferred->is_turn) {\n'
+             '            deferred->due_ms = now_ms + 1;\n'
+             '        }\n'
+             '        if (!deferred->is_turn && deferred->due_ms > now_ms + HOLD_MS &&', ('O11',)),
     Mutation('pattern_begins_anew', 'O17', 'each run of bytes is taken to begin with an element',
              CONVERT, '    uint64_t at = phase_words % op->count_words;',
              '    uint64_t at = phase_words - phase_words;', ('O17',)),

@@ -84,7 +84,7 @@ struct sim_reply {
     struct reply reply;
 };
 
-/** An atomic operation that was done in the frame, its outcome not yet told to the core. */
+/** An atomic operation or a digest, done in the frame, its outcome not yet told to the core. */
 struct sim_atomic {
     struct sim_atomic *next;
     struct event done;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Atomic operations in the frames of their page's owner. The 8 bytes are a number of the region's
- * type in the owner's own order, or a little-endian one where there is no type.
+ * Atomic operations in the frames of their page's owner, and digests of frames. The 8 bytes are a
+ * number of the region's type in the owner's own order, or a little-endian one where there is no
+ * type.
  */
 #include <stdlib.h>
 
@@ -11,16 +12,32 @@
 #include "tests/sim/oracle.h"
 
 /* It was done; its outcome is told to the core later. */
-static struct event *new_outcome(struct sim_node *node, const struct message *message)
+static struct event *new_outcome(struct sim_node *node, uint8_t kind)
 {
     struct sim_atomic *atomic = calloc(1, sizeof(*atomic));
 
-    atomic->done.kind = EVENT_ATOMIC_DONE;
-    atomic->done.atomic_done.requester = message->requester;
-    atomic->done.atomic_done.request = message->request;
+    atomic->done.kind = kind;
     *node->last_atomic = atomic;
     node->last_atomic = &atomic->next;
     return &atomic->done;
+}
+
+void frames_digest(struct cluster *cluster, uint32_t number, const struct action *action,
+                   uint32_t region)
+{
+    struct event *done = new_outcome(&cluster->nodes[number], EVENT_DIGEST);
+
+    done->digest.region = action->region;
+    done->digest.page = action->page;
+    done->digest.is_end = action->write;
+    for (uint32_t i = 0; i < action->count; i++) {
+        const struct sim_frame *frame = frames_at(cluster, number, region, action->page + i);
+
+        if (!frame->present) {
+            frames_refuse(cluster, number, action, action->page + i, "a digest of an absent page");
+        }
+        done->digest.value = done->digest.value * 31 + frame->bytes.stamp;
+    }
 }
 
 void frames_atomic(struct cluster *cluster, uint32_t number, const struct action *action,
@@ -29,9 +46,11 @@ void frames_atomic(struct cluster *cluster, uint32_t number, const struct action
     const struct message *message = &action->message;
     uint64_t page = message->offset / cluster_page_bytes(cluster, region), value;
     struct sim_frame *frame = frames_at(cluster, number, region, page);
-    struct event *done = new_outcome(&cluster->nodes[number], message);
+    struct event *done = new_outcome(&cluster->nodes[number], EVENT_ATOMIC_DONE);
     struct sim_event *note = cluster_note(cluster, SIM_ATOMIC, number);
 
+    done->atomic_done.requester = message->requester;
+    done->atomic_done.request = message->request;
     if (!frame->present || frame->writers > 0) {
         frames_refuse(cluster, number, action, page,
                       "an atomic operation on a page absent or writable");

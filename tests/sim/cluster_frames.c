@@ -394,6 +394,9 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
     case ACTION_ATOMIC:
         frames_atomic(cluster, number, action, region);
         break;
+    case ACTION_DIGEST:
+        frames_digest(cluster, number, action, region);
+        break;
     case ACTION_REGION_CLOSE:
         region_close(cluster, number, region);
         break;

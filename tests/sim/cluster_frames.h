@@ -35,6 +35,9 @@ void frames_gather(struct cluster *cluster, uint32_t node, const struct action *
 void frames_scatter(struct cluster *cluster, uint32_t node, const struct action *action,
                     uint32_t region);
 /** The owner of a page changes 8 bytes of it. */
+/** ACTION_DIGEST (cluster_atomic.c). */
+void frames_digest(struct cluster *cluster, uint32_t node, const struct action *action,
+                   uint32_t region);
 void frames_atomic(struct cluster *cluster, uint32_t node, const struct action *action,
                    uint32_t region);
 /** The frame, made if need be. */

@@ -246,6 +246,7 @@ static bool is_first_of_group(struct cluster *cluster, uint32_t number, uint32_t
 
 void oracle_check(struct cluster *cluster, uint32_t number)
 {
+    oracle_check_put_off(cluster, number);
     for (uint32_t i = 0; i < cluster->count_touched; i++) {
         uint32_t region = cluster->touched[i].region;
         uint64_t page = cluster->touched[i].page;

@@ -88,6 +88,11 @@
  *     without a type stay as they are; atomic operations there are on little-endian numbers, and
  *     elsewhere on elements that are such numbers.
  *     (oracle_death.c at each access, cluster_bytes.c)
+ *
+ * O18 What another node wants is put off for no longer than the window of its region, or HOLD_MS;
+ *     for threads that wait for a group, for DEFER_MS; and once. Nothing is put off in a region
+ *     without a window, but for a group, or for the home's own threads.
+ *     (oracle_end.c, after each step)
  */
 #ifndef DSM_TESTS_SIM_ORACLE_H
 #define DSM_TESTS_SIM_ORACLE_H
@@ -116,6 +121,8 @@ bool oracle_home_is_gone(const struct cluster *cluster, uint32_t region, uint64_
  * For the cluster.
  */
 
+/** O18, after a step of this node. */
+void oracle_check_put_off(const struct cluster *cluster, uint32_t node);
 /** These pages are to be looked at after this step. */
 void oracle_touch(struct cluster *cluster, uint32_t region, uint64_t page, uint32_t count);
 /** All pages are. */

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What is looked at when a run ends: its whole history (O10), and what is left behind (O14). */
+/*
+ * What is looked at when a run ends: its whole history (O10), and what is left behind (O14). And
+ * what is put off meanwhile (O18).
+ */
 #include <stdlib.h>
 
+#include "dsm/core/node_parts.h"
 #include "tests/sim/cluster_parts.h"
 #include "tests/sim/history.h"
 #include "tests/sim/oracle.h"
@@ -9,6 +13,10 @@
 
 #define WHY_BYTES 1024u
 #define QUIET_MS 60000u
+/** O18, as page_defer.c and page_turn.c have it. */
+#define PUT_OFF_MS_GROUP 100u
+#define PUT_OFF_MS_HOME 1u
+#define PUT_OFF_MS_USUAL 4u
 
 struct sim_history {
     struct history_op *ops;
@@ -103,6 +111,33 @@ static void check_rest(const struct cluster *cluster)
         }
         for (uint32_t region = 0; region < CLUSTER_REGIONS; region++) {
             check_pages(cluster, i, region);
+        }
+    }
+}
+
+void oracle_check_put_off(const struct cluster *cluster, uint32_t number)
+{
+    const struct list *deferred = &cluster->nodes[number].node->pages.deferred;
+
+    for (struct list *place = deferred->next; place != deferred; place = place->next) {
+        const struct deferred *one = list_object(place, struct deferred, place);
+        const struct record *record =
+            node_record(cluster->nodes[number].node, one->message.region);
+        uint64_t longest_ms = PUT_OFF_MS_GROUP;
+
+        if (record == NULL) {
+            continue;
+        }
+        if (one->is_turn) {
+            longest_ms = record->window_ms == 0 ? PUT_OFF_MS_USUAL : record->window_ms;
+            longest_ms = record->window_ms == DSM_WINDOW_NONE ? PUT_OFF_MS_HOME : longest_ms;
+        }
+        if (one->due_ms > cluster->now_ms + longest_ms ||
+            (one->is_turn && record->window_ms == DSM_WINDOW_NONE &&
+             one->message.from != number)) {
+            oracle_fail(cluster, "O18", "node %u puts %s of page %llu off until %llu ms", number,
+                        message_kind_name(one->message.kind),
+                        (unsigned long long)one->message.page, (unsigned long long)one->due_ms);
         }
     }
 }

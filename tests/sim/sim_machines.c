@@ -49,6 +49,11 @@ void sim_machines_draw(struct sim_options *options)
                                  << (sim_chance(&row, 2) ? 0 : sim_draw(&row, 5));
         options->types[i] = draw_type(&row);
     }
+    for (uint32_t i = 0; i < SIM_NAMES_MAX; i++) {
+        static const uint32_t windows_ms[] = {0, 0, DSM_WINDOW_NONE, 1, 20, DSM_WINDOW_MS_MAX};
+
+        options->windows_ms[i] = windows_ms[sim_draw(&row, 6)];
+    }
 }
 
 void sim_machines_same_sizes(struct sim_options *options)
@@ -81,7 +86,8 @@ void sim_machines_print(const struct sim_options *options, struct sim_text *out)
                      options->big_endian[i] ? "-big" : "");
     }
     for (uint32_t i = 0; i < options->names; i++) {
-        sim_text_add(out, "\n  /r%u: pages of %uK, type: %s", i, options->page_bytes[i] / 1024,
+        sim_text_add(out, "\n  /r%u: pages of %uK, window %d, type: %s", i,
+                     options->page_bytes[i] / 1024, (int)options->windows_ms[i],
                      options->types[i][0] != 0 ? options->types[i] : "none");
     }
 }

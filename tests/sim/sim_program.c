@@ -109,6 +109,7 @@ static void open_region(struct sim *sim, struct sim_program *program)
     snprintf(call.name, sizeof(call.name), "/r%u", program->name);
     snprintf(call.type, sizeof(call.type), "%s", sim->options.types[program->name]);
     call.page_size = sim->options.page_bytes[program->name];
+    call.window_ms = sim->options.windows_ms[program->name];
     program->page_bytes = call.page_size;
     program->area = SIM_AREAS;
     program->wants_reopen = false;

@@ -10,13 +10,29 @@
 #define WAIT_NEWS 32u
 /** Who changes one record at the same time as all others wins last. */
 #define WAIT_ROUNDS 16u
+/** Pages of a group may have their turns one after the other. */
+#define WINDOW_TURNS 4u
 /** Heavy tails: the longest of many messages, in delays. */
 #define TAIL_FACTOR 512u
+
+static uint64_t windows_us(const struct sim *sim)
+{
+    uint32_t longest_ms = 4; /* of a region that names none */
+
+    for (uint32_t i = 0; i < sim->options.names; i++) {
+        uint32_t window_ms = sim->options.windows_ms[i];
+
+        if (window_ms != DSM_WINDOW_NONE && window_ms > longest_ms) {
+            longest_ms = window_ms;
+        }
+    }
+    return (uint64_t)WINDOW_TURNS * longest_ms * 1000 * sim->options.programs;
+}
 
 uint64_t sim_wait_settle_bound_us(const struct sim *sim)
 {
     return SETTLE_BASE_US + (uint64_t)SETTLE_RESENDS * sim->options.resend_ms * 1000 +
-           (uint64_t)SETTLE_TURN_US * sim->options.programs;
+           (uint64_t)SETTLE_TURN_US * sim->options.programs + windows_us(sim);
 }
 
 uint64_t sim_wait_bound_us(const struct sim *sim)
@@ -28,7 +44,7 @@ uint64_t sim_wait_bound_us(const struct sim *sim)
            WAIT_TRIPS * longest_us * options->programs +
            (WAIT_NEWS + WAIT_ROUNDS * (uint64_t)options->programs) *
                (options->weights[SIM_LATE_NEWS] + options->weights[SIM_SLOW_KEEPER]) +
-           (uint64_t)options->weights[SIM_LATE_ATOMIC] * options->programs;
+           (uint64_t)options->weights[SIM_LATE_ATOMIC] * options->programs + windows_us(sim);
 }
 
 static bool waits_for_others(const struct sim *sim, const struct sim_program *program)

@@ -6,6 +6,7 @@
  * from then on no message takes longer than 2 ms), every program has what it waits for within
  *
  *     SETTLE_BASE_US + SETTLE_RESENDS * resend + SETTLE_TURN_US * programs
+ *         + WINDOW_TURNS * longest window * programs
  *
  * The base covers the timeouts that programs give their calls (5 s at most); the resends cover a
  * chain of messages lost, each of which is noticed only by its timer; the last term covers programs
@@ -17,6 +18,7 @@
  *     WAIT_BASE_US + WAIT_RESENDS * resend + WAIT_TRIPS * longest delay of a message * programs
  *         + (WAIT_NEWS + WAIT_ROUNDS * programs) * (lateness of news + of the keeper)
  *         + lateness of atomic operations * programs
+ *         + WINDOW_TURNS * longest window * programs
  *
  * of the time since when nothing has been in anybody's way.
  *

@@ -69,8 +69,9 @@ static const struct {
      "\"pages\":[],\"incomplete\":[]}"},
     {"region /torn", 0,
      "{\"region\":{\"name\":\"/torn\",\"size_bytes\":65536,\"page_size\":4096,\"mode\":\"0644\","
-     "\"groups\":{\"page_bytes\":65536,\"scattered_per_s_peak\":120,\"advice\":\"create it with a "
-     "page_size of 65536 or more\"}},\"pages\":[],\"incomplete\":[]}"},
+     "\"group_bytes\":65536,\"bounces\":[{\"page\":3,\"offset\":12288,\"other_nodes\":[\"beta\"],"
+     "\"per_s_peak\":120,\"advice\":\"create the region with a page_size of 65536 or more\"}]},"
+     "\"pages\":[],\"incomplete\":[]}"},
     {"region /none", DSM_ENOENT, "no region is named '/none': 'dsmctl regions' lists them"},
     {"stats", 0, "{\"node\":\"a\",\"counters\":{\"faults\":17,\"messages_sent\":4}}"},
     {"stats all", 0,
@@ -267,8 +268,8 @@ static void test_region_shows_where_its_pages_are(void **state)
     json_decref(json);
     run(place, "region", "/torn", NULL);
     assert_run(place, CTL_OK);
-    assert_text(place->out, "pages of 64 KiB of the hardware; 120 scattered in the worst second");
-    assert_text(place->out, "create it with a page_size of 65536 or more");
+    assert_text(place->out, "pages of 64 KiB of the hardware\n");
+    assert_text(place->out, "page 3 (offset 12288), wanted by beta, 120 times in one second: cr");
     run(place, "region", "/empty", "--pages", NULL);
     assert_run(place, CTL_OK);
     assert_text(place->out, "type         none: bytes, which no node converts\n");

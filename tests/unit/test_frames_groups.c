@@ -411,26 +411,6 @@ static void test_page_filled_twice_has_the_later_bytes(void **state)
     side_close(&side);
 }
 
-/* Groups that are scattered many times in a second are told of, those of other regions not. */
-static void test_bouncing_groups_are_counted(void **state)
-{
-    struct agent_side side;
-
-    (void)state;
-    side_open_on(&side, PAGES, PAGE, LARGE);
-    assert_int_equal(frames_bounce(side.frames, side.region)->peak, 0);
-    fill_numbered(&side, 0, PAGES, 1);
-    for (uint32_t round = 0; round < FRAMES_BOUNCE_MANY; round++) {
-        frames_gather(side.frames, side.region, 0, PAGES, 0, false);
-        frames_scatter(side.frames, side.region, 0, PAGES); /* The loop's time stands still. */
-    }
-    assert_int_equal(frames_bounce(side.frames, side.region)->peak, FRAMES_BOUNCE_MANY);
-    assert_null(frames_bounce(side.frames, (region_id){1, 1}));
-    assert_int_equal(frames_region_open(side.frames, (region_id){1, 1}, LARGE, LARGE), 0);
-    assert_null(frames_bounce(side.frames, (region_id){1, 1}));
-    side_close(&side);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,7 +423,6 @@ int main(void)
         cmocka_unit_test(test_scatter_under_load_loses_no_increment),
         cmocka_unit_test(test_any_order_keeps_each_pages_bytes),
         cmocka_unit_test(test_page_filled_twice_has_the_later_bytes),
-        cmocka_unit_test(test_bouncing_groups_are_counted),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -405,17 +405,24 @@ static void test_first_part_of_a_range_is_dropped_when_its_source_died(void **st
 
 /*
  * A page that the home's own thread had waited for went to the next who waited before that thread
- * ran, every time (H7).
+ * ran, every time (T4).
  */
 static void test_home_gets_its_turn_at_a_page_that_all_want(void **state)
 {
     struct node_config config = {.read_ahead_pages = 1};
     struct cluster *cluster = cluster_new(3, &config);
+    struct call call = {.kind = CALL_OPEN,
+                        .object = RECORD_REGION,
+                        .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_CREATE,
+                        .mode = 0666,
+                        .window_ms = DSM_WINDOW_NONE, /* which would give it one */
+                        .name = "/r"};
     map_id maps[3];
     uint32_t turns[3] = {0, 0, 0};
     uint64_t value = 0;
 
     (void)state;
+    assert_int_equal(cluster_call(cluster, 0, 1, &call).error, 0);
     for (uint32_t i = 0; i < 3; i++) {
         maps[i] = cluster_map(cluster, i, 1, cluster_open(cluster, i, 1, "/r", 1, 0));
     }

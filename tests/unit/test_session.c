@@ -162,6 +162,7 @@ static void test_open_with_bad_arguments_is_refused(void **state)
     struct dsm_shm_options bad_page = {.page_size = 5000};
     struct dsm_shm_options small_page = {.page_size = 2048};
     struct dsm_shm_options bad_home = {.home = 2};
+    struct dsm_shm_options bad_window = {.window_ms = DSM_WINDOW_MS_MAX + 1};
     struct dsm_region *region;
     struct fake_agent *fake;
     struct dsm_sem *sem;
@@ -179,6 +180,8 @@ static void test_open_with_bad_arguments_is_refused(void **state)
     assert_sentence(dsm, "5000", "power of two");
     assert_int_equal(dsm_shm_open(dsm, FAKE_REGION, O_RDWR, 0, &small_page, &region), DSM_EINVAL);
     assert_int_equal(dsm_shm_open(dsm, FAKE_REGION, O_RDWR, 0, &bad_home, &region), DSM_EINVAL);
+    assert_int_equal(dsm_shm_open(dsm, FAKE_REGION, O_RDWR, 0, &bad_window, &region), DSM_EINVAL);
+    assert_sentence(dsm, "101 ms", "DSM_WINDOW_NONE");
     assert_int_equal(dsm_sem_open(dsm, FAKE_SEM, O_RDWR, 0, 0, &sem), DSM_EINVAL);
     assert_int_equal(dsm_sem_open(dsm, FAKE_SEM, O_CREAT, 0600, 1u + INT32_MAX, &sem), DSM_EINVAL);
     end(fake, dsm);
