@@ -11,6 +11,7 @@
 #include "dsm/core/node.h"
 #include "dsm/core/pool.h"
 #include "dsm/core/remote.h"
+#include "dsm/core/walk.h"
 
 /** Queued work that one step takes on; what is left makes the deadline "now". */
 #define ITEMS_PER_STEP 16u
@@ -24,15 +25,6 @@
 /** Bytes of one request at most, so that the messages of its answer are few. */
 #define RANGE_BYTES_MAX (4u << 20)
 #define REGION_BUCKETS 256u
-#define STREAMS 4u
-
-/** A run of sequential faults: where it goes on, how long the last request was. */
-struct stream {
-    uint64_t page; /* of the last fault */
-    uint64_t next_page;
-    uint64_t used_ms;
-    uint32_t pages;
-};
 
 /** A region or semaphore as this node knows it. */
 struct region {
@@ -42,7 +34,7 @@ struct region {
     uint32_t count_refs;   /* handles and maps of local programs */
     uint32_t count_writers; /* of them, those that may write */
     struct list maps;      /* of local programs */
-    struct stream streams[STREAMS];
+    struct walks walks[2]; /* of faults to read, and to write */
 };
 
 /** A request to a home that is not closed; first member of the requests of pages and of calls. */

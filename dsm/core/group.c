@@ -73,16 +73,6 @@ struct page_span pages_group(const struct pages *pages, const struct region *reg
 
 /* --- shown or aside --- */
 
-/* The page's record; one that was never made is that of an absent page. */
-static const struct page *page_at(const struct pages *pages, const struct region *region,
-                                  uint64_t number)
-{
-    static const struct page none;
-    const struct page *page = directory_find(&pages->directory, region->record.id.slot, number);
-
-    return page != NULL ? page : &none;
-}
-
 /* The first page from `page` on, before `end`, that a thread lacks; `end` for none. */
 static uint64_t first_lacking(const struct pages *pages, const struct region *region, uint64_t page,
                               uint64_t end, bool write)
@@ -293,31 +283,6 @@ void groups_map_gone(struct pages *pages, map_id map)
 
 /* --- asking --- */
 
-/* Can one request ask for this page after one that is like `first` (P4)? */
-static bool is_alike(const struct page *first, const struct page *page)
-{
-    return page->request == NULL && page->state == first->state &&
-           (page->state == PAGE_ABSENT || page->version == first->version);
-}
-
-/*
- * Pages from `page` on, before `end`, that one request may ask for: all absent, or all read and of
- * one version, so that the home can tell that every copy is current.
- */
-static uint32_t count_alike(const struct pages *pages, const struct region *region, uint64_t page,
-                            uint64_t end)
-{
-    const struct page *first = page_at(pages, region, page);
-    uint32_t count = 1, most = region_range_max(region);
-
-    most = end - page < most ? (uint32_t)(end - page) : most;
-    most = region_same_home(region, page, most);
-    while (count < most && is_alike(first, page_at(pages, region, page + count))) {
-        count++;
-    }
-    return count;
-}
-
 /* Ask for what lacks and was not asked for; false: there is more to ask for, and room for it. */
 static bool ask(struct pages *pages, const struct waiter *waiter, struct page_span group,
                 uint64_t ahead_end)
@@ -334,8 +299,12 @@ static bool ask(struct pages *pages, const struct waiter *waiter, struct page_sp
             if (asked++ == GROUP_ASKS) {
                 return false;
             }
-            count = count_alike(pages, region, page,
-                                first->state == PAGE_ABSENT && ahead_end > end ? ahead_end : end);
+            struct page_span span = {.page = page, .count = end - page};
+
+            if (first->state == PAGE_ABSENT && ahead_end > end) {
+                span.count = ahead_end - page;
+            }
+            count = (uint32_t)pages_alike(pages, region, page, span).count;
             if (request_open(pages, region, page, count,
                              waiter->write ? REQUEST_WRITE : REQUEST_READ) == NULL) {
                 return true;
@@ -350,12 +319,14 @@ static bool ask(struct pages *pages, const struct waiter *waiter, struct page_sp
 static uint64_t plan_end(struct pages *pages, const struct waiter *waiter, struct page_span group)
 {
     uint64_t end = group.page + group.count;
+    struct page_span span;
 
     pages->context->counters.faults_remote++;
     if (first_lacking(pages, waiter->region, group.page, end, false) == end) {
         return end; /* an upgrade */
     }
-    return group.page + pages_stream(pages, waiter->region, group.page, waiter->map, waiter->write);
+    span = pages_walk(pages, waiter->region, group.page, waiter->map, waiter->write);
+    return span.page + span.count;
 }
 
 /* The homes of absent pages may have died, and what they knew of them is gone. */

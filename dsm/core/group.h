@@ -8,12 +8,6 @@
 
 #include "dsm/core/page.h"
 
-/** A run of pages. */
-struct page_span {
-    uint64_t page;
-    uint64_t count;
-};
-
 /** Pages of a group: what a hardware page holds of them, 1 if that is no larger. */
 uint32_t group_size(uint32_t hardware_bytes, uint32_t page_size);
 /** The group that a page is in, as far as a region of so many pages reaches. */

@@ -40,6 +40,14 @@ struct page *page_get(struct pages *pages, const struct region *region, uint64_t
     return directory_get(&pages->directory, region->record.id.slot, number);
 }
 
+const struct page *page_at(const struct pages *pages, const struct region *region, uint64_t number)
+{
+    static const struct page none;
+    const struct page *page = directory_find(&pages->directory, region->record.id.slot, number);
+
+    return page != NULL ? page : &none;
+}
+
 void pages_init(struct pages *pages, struct context *context)
 {
     pages->context = context;
@@ -242,6 +250,18 @@ static void fail_atomic(struct pages *pages, const struct waiter *waiter, int32_
     context_send(pages->context, &reply, BYTES_NONE, 0, 0);
 }
 
+/* The waiter's map may write to its page, and to what of its walk is here for writing. */
+static void allow(struct pages *pages, const struct waiter *waiter)
+{
+    struct page_span wanted = pages_walk(pages, waiter->region, waiter->page, waiter->map, true);
+    struct page_span span = pages_alike(pages, waiter->region, waiter->page, wanted);
+
+    walks_cut(&waiter->region->walks[true], wanted.page + wanted.count, span.page + span.count);
+    context_act_range(pages->context, ACTION_ALLOW, waiter->region->record.id, span.page,
+                      (uint32_t)span.count)
+        ->map = waiter->map;
+}
+
 /* Serve a waiter from what is here; false: it has to wait. */
 static bool settle(struct pages *pages, const struct waiter *waiter, const struct page *page)
 {
@@ -260,10 +280,10 @@ static bool settle(struct pages *pages, const struct waiter *waiter, const struc
     if (page->state == PAGE_WRITE && page->request == NULL) {
         if (waiter->map == 0) {
             act_atomic(pages, waiter);
+        } else if (waiter->write) {
+            allow(pages, waiter);
         } else {
-            context_act_range(context, waiter->write ? ACTION_ALLOW : ACTION_WAKE, region,
-                              waiter->page, 1)
-                ->map = waiter->map;
+            context_act_range(context, ACTION_WAKE, region, waiter->page, 1)->map = waiter->map;
         }
         return true;
     }
@@ -286,19 +306,25 @@ void page_lose(struct pages *pages, const struct region *region, uint64_t number
     page_poison(pages, region, number, 1, node, DSM_EDOWN);
 }
 
-/* Ask for the waiter's page and, if faults are sequential, for those after it. */
+/* Ask for the waiter's page and for what its walk makes likely, as far as that is alike. */
 static void ask(struct pages *pages, const struct waiter *waiter)
 {
     struct region *region = waiter->region;
-    const struct page *page = page_get(pages, region, waiter->page);
-    uint32_t count = 1;
+    struct page_span span = {.page = waiter->page, .count = 1};
 
-    if (page->state == PAGE_ABSENT && waiter->map != 0) {
-        count = pages_stream(pages, region, waiter->page, waiter->map, waiter->write);
-        count = pages_free_run(pages, region, waiter->page, count);
+    if (waiter->map != 0) {
+        pages->context->counters.faults_remote++;
+        struct page_span wanted =
+            pages_walk(pages, region, waiter->page, waiter->map, waiter->write);
+
+        span = pages_alike(pages, region, waiter->page, wanted);
+        if (waiter->write) {
+            walks_cut(&region->walks[true], wanted.page + wanted.count, span.page + span.count);
+        } else {
+            pages_ask_later(pages, region, waiter->map, span, wanted);
+        }
     }
-    pages->context->counters.faults_remote += waiter->map != 0;
-    request_open(pages, region, waiter->page, count,
+    request_open(pages, region, span.page, (uint32_t)span.count,
                  waiter->write ? REQUEST_WRITE : REQUEST_READ);
 }
 
@@ -366,6 +392,8 @@ static void attend(struct pages *pages, struct waiter *waiter)
     if (page->request == NULL) {
         region_open(pages->context, region);
         ask(pages, waiter);
+    } else if (waiter->map != 0 && !waiter->write && page->request->kind == REQUEST_READ) {
+        pages_walk_on(pages, region, waiter->page, waiter->map);
     }
     waiter_hang(pages, waiter, page->request);
 }

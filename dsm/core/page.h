@@ -48,6 +48,12 @@ struct waiter {
     struct message atomic;
 };
 
+/** A run of pages. */
+struct page_span {
+    uint64_t page;
+    uint64_t count;
+};
+
 /** An open request for a run of pages; page->request of each points here. */
 struct page_request {
     struct outstanding out; /* first */
@@ -86,14 +92,18 @@ struct deferred {
     bool is_turn; /* a page stays for its turn; else threads wait for a group */
 };
 
-/** Streams that are read ahead at the same time. */
+/** Walks that are read ahead at the same time. */
 #define AHEAD_STREAMS 8u
 
-/** Pages [page, end) of a stream that are still to be asked for. */
+/** Runs of pages that are still to be asked for ahead of a walk. */
 struct ahead {
     region_id region;
     map_id map;
-    uint64_t page, end;
+    uint32_t run;   /* pages of each, */
+    uint32_t done;  /* of which so many were looked at in the first */
+    uint32_t count; /* runs; 0: nothing is to be asked for */
+    uint64_t page;  /* where the first begins */
+    int64_t stride; /* from there to the next one's begin */
 };
 
 /** Turns that are remembered: those of the pages that came last, and of pages that bounce. */
@@ -184,12 +194,24 @@ void pages_retire(struct pages *pages);
 bool pages_is_retired(const struct pages *pages);
 /** Ask for one range ahead of a stream; false: nothing is to be read ahead (page_ahead.c). */
 bool pages_read_ahead(struct pages *pages);
-/** A fault at this page: how many pages to ask for at once, by the stream that it belongs to. */
-uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page, map_id map,
-                      bool write);
-/** Pages from `page` on, count_max at most, of one home, absent and wanted by nobody (P4). */
-uint32_t pages_free_run(struct pages *pages, const struct region *region, uint64_t page,
-                        uint32_t count_max);
+/**
+ * A fault at a page that was not asked for: which pages to ask for at once, this one among them, by
+ * the walk that it belongs to.
+ */
+struct page_span pages_walk(struct pages *pages, struct region *region, uint64_t page, map_id map,
+                            bool write);
+/** A fault to read a page that was asked for: its walk goes on, and asks for more. */
+void pages_walk_on(struct pages *pages, struct region *region, uint64_t page, map_id map);
+/** What of the pages wanted at once lies behind those that are asked for is asked for next. */
+void pages_ask_later(struct pages *pages, const struct region *region, map_id map,
+                     struct page_span asked, struct page_span wanted);
+/**
+ * The longest run around `page` within the span that one request may ask for (P4): of one home,
+ * wanted by nobody, and all absent; or all read and of one version, so that the home can tell that
+ * every copy is current; or all written.
+ */
+struct page_span pages_alike(const struct pages *pages, const struct region *region, uint64_t page,
+                             struct page_span span);
 /** EVENT_DIGEST (page_turn.c). */
 void pages_on_digest(struct pages *pages, region_id region, uint64_t page, uint64_t digest,
                      bool is_end);
@@ -207,6 +229,8 @@ void pages_region_gone(struct pages *pages, struct region *region);
  * For the other files of the page part.
  */
 
+/** The page's record to look at; one that was never made is that of an absent page. */
+const struct page *page_at(const struct pages *pages, const struct region *region, uint64_t number);
 /** The page's record, made if need be. */
 struct page *page_get(struct pages *pages, const struct region *region, uint64_t number);
 /** The page has bytes and this state from now on. */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Reading ahead. A run of sequential faults makes the requests four times longer each, up to the
- * longest range; from then on the ranges behind it are asked for as well, so that the next ones are
- * on their way while a program works on the first. Only what is absent and wanted by nobody is
- * asked for (P4 in page.c), and nothing that the budget would throw out again.
+ * Reading ahead. Faults to read, and faults to write, are followed as walks (walk.h). A fault asks
+ * for as many pages at once as its walk makes likely; ranges behind these are asked for as well, so
+ * that they are on their way while a program works on the first, and more of them whenever a
+ * program waits for one that has not come yet. Only what is absent and wanted by nobody is asked
+ * for ahead (P4 in page.c), only to read, and nothing that the budget would throw out again.
  */
 #include "dsm/core/group.h"
-
-/** Longest ranges asked for ahead of a stream. */
-#define AHEAD_RANGES 4u
 
 static uint32_t longest_range(const struct pages *pages, const struct region *region)
 {
@@ -20,114 +18,156 @@ static uint32_t longest_range(const struct pages *pages, const struct region *re
     return longest > unit ? longest - longest % unit : unit;
 }
 
-/* Is there room for so many more pages? */
-static bool fits_budget(const struct pages *pages, const struct region *region, uint64_t count)
+/* Pages of this region for which the budget has room. */
+static uint64_t room_for(const struct pages *pages, const struct region *region)
 {
     uint64_t budget = pages->context->config.budget_bytes;
 
-    return budget == 0 || pages->resident_bytes + count * region->record.page_size <= budget;
+    if (budget == 0) {
+        return UINT64_MAX;
+    }
+    return pages->resident_bytes < budget
+               ? (budget - pages->resident_bytes) / region->record.page_size
+               : 0;
+}
+
+static struct walk_limits limits_of(const struct pages *pages, const struct region *region,
+                                    bool write)
+{
+    return (struct walk_limits){
+        .unit = pages_group_size(pages, region),
+        .longest = longest_range(pages, region),
+        .room = write ? 0 : room_for(pages, region),
+        .end = region_pages(region),
+        .is_exact = write,
+    };
 }
 
 static void plan_ahead(struct pages *pages, const struct region *region, map_id map,
-                       struct stream *stream, uint32_t longest)
+                       const struct walk_plan *plan)
 {
-    struct ahead *ahead = &pages->ahead[pages->next_ahead++ % AHEAD_STREAMS];
-    uint64_t end = region_pages(region);
+    struct ahead *ahead;
 
-    if (!fits_budget(pages, region, (uint64_t)longest * (AHEAD_RANGES + 1))) {
+    if (plan->ahead_count == 0) {
         return;
     }
-    ahead->region = region->record.id;
-    ahead->map = map;
-    ahead->page = stream->next_page;
-    stream->next_page += (uint64_t)longest * AHEAD_RANGES;
-    ahead->end = stream->next_page < end ? stream->next_page : end;
+    ahead = &pages->ahead[pages->next_ahead++ % AHEAD_STREAMS];
+    *ahead = (struct ahead){
+        .region = region->record.id,
+        .map = map,
+        .run = plan->ahead_run,
+        .count = plan->ahead_count,
+        .page = plan->ahead_page,
+        .stride = plan->ahead_stride,
+    };
 }
 
-uint32_t pages_stream(struct pages *pages, struct region *region, uint64_t page, map_id map,
-                      bool write)
+struct page_span pages_walk(struct pages *pages, struct region *region, uint64_t page, map_id map,
+                            bool write)
 {
-    uint32_t longest = longest_range(pages, region);
-    uint32_t unit = pages_group_size(pages, region);
-    struct stream *oldest = &region->streams[0];
+    struct walk_limits limits = limits_of(pages, region, write);
+    struct walk_plan plan = walks_on_miss(&region->walks[write], page, &limits);
 
-    for (uint32_t i = 0; i < STREAMS; i++) {
-        struct stream *stream = &region->streams[i];
+    plan_ahead(pages, region, map, &plan);
+    return (struct page_span){.page = plan.page, .count = plan.count};
+}
 
-        if (stream->pages > 0 && page > stream->page && page <= stream->next_page) {
-            stream->pages = stream->pages * 4 < longest ? stream->pages * 4 : longest;
-            stream->page = page;
-            stream->next_page = page + stream->pages;
-            stream->used_ms = pages->context->now_ms;
-            if (stream->pages == longest && longest > unit && !write) {
-                plan_ahead(pages, region, map, stream, longest);
-            }
-            return stream->pages;
-        }
-        if (stream->used_ms < oldest->used_ms) {
-            oldest = stream;
-        }
+void pages_walk_on(struct pages *pages, struct region *region, uint64_t page, map_id map)
+{
+    struct walk_limits limits = limits_of(pages, region, false);
+    struct walk_plan plan = walks_on_wait(&region->walks[false], page, &limits);
+
+    plan_ahead(pages, region, map, &plan);
+}
+
+void pages_ask_later(struct pages *pages, const struct region *region, map_id map,
+                     struct page_span asked, struct page_span wanted)
+{
+    uint64_t begin = asked.page + asked.count, end = wanted.page + wanted.count;
+    struct walk_plan plan = {
+        .ahead_page = begin,
+        .ahead_run = (uint32_t)(end - begin),
+        .ahead_count = begin < end,
+    };
+
+    plan_ahead(pages, region, map, &plan);
+}
+
+static bool is_alike(const struct page *first, const struct page *page)
+{
+    return page->request == NULL && page->state == first->state &&
+           (page->state != PAGE_READ || page->version == first->version);
+}
+
+struct page_span pages_alike(const struct pages *pages, const struct region *region, uint64_t page,
+                             struct page_span span)
+{
+    const struct page *first = page_at(pages, region, page);
+    uint32_t home = region_home(region, page), most = region_range_max(region), wanted, count;
+    uint64_t begin = page, left;
+
+    while (begin > span.page && page - begin + 1 < most && region_home(region, begin - 1) == home &&
+           is_alike(first, page_at(pages, region, begin - 1))) {
+        begin--;
     }
-    oldest->page = page;
-    oldest->next_page = page + unit;
-    oldest->pages = unit;
-    oldest->used_ms = pages->context->now_ms;
-    return unit;
+    count = (uint32_t)(page - begin) + 1;
+    left = span.page + span.count - begin;
+    wanted = region_same_home(region, begin, left < most ? (uint32_t)left : most);
+    while (count < wanted && is_alike(first, page_at(pages, region, begin + count))) {
+        count++;
+    }
+    return (struct page_span){.page = begin, .count = count};
 }
 
-static bool is_free(struct pages *pages, const struct region *region, uint64_t number)
+static bool is_free(const struct pages *pages, const struct region *region, uint64_t number)
 {
-    const struct page *page = page_get(pages, region, number);
+    const struct page *page = page_at(pages, region, number);
 
     return page->state == PAGE_ABSENT && page->request == NULL;
 }
 
-uint32_t pages_free_run(struct pages *pages, const struct region *region, uint64_t page,
-                        uint32_t count_max)
+/* The next pages of the first run that can be asked for; false: there are none, the run is over. */
+static bool take_span(struct pages *pages, const struct region *region, struct ahead *ahead,
+                      struct page_span *span)
 {
-    uint32_t wanted = region_same_home(region, page, count_max);
-    uint32_t count = 0;
+    uint64_t end = region_pages(region);
+    uint64_t page;
 
-    while (count < wanted && is_free(pages, region, page + count)) {
-        count++;
+    for (; ahead->done < ahead->run; ahead->done++) {
+        page = ahead->page + ahead->done;
+        if (page < end && is_free(pages, region, page) &&
+            !region_home_is_lost(pages->context, region, region_home(region, page))) {
+            *span = pages_alike(pages, region, page,
+                                (struct page_span){page, ahead->run - ahead->done});
+            ahead->done += (uint32_t)span->count;
+            return true;
+        }
     }
-    return count;
+    ahead->page += (uint64_t)ahead->stride;
+    ahead->done = 0;
+    ahead->count--;
+    return false;
 }
 
 static void ask_ahead(struct pages *pages, struct ahead *ahead)
 {
     struct region *region = context_region(pages->context, ahead->region);
     struct page_request *request;
-    uint64_t page = ahead->page;
-    uint32_t count;
+    struct page_span span;
 
     if (region == NULL) {
-        ahead->page = ahead->end;
+        ahead->count = 0;
         return;
     }
-    while (page < ahead->end && !is_free(pages, region, page)) {
-        page++;
-    }
-    ahead->page = page;
-    if (page == ahead->end) {
+    if (!take_span(pages, region, ahead, &span)) {
         return;
     }
-    if (region_home_is_lost(pages->context, region, region_home(region, page))) {
-        ahead->page++;
-        return;
-    }
-    count = longest_range(pages, region);
-    if (count > ahead->end - page) {
-        count = (uint32_t)(ahead->end - page);
-    }
-    count = pages_free_run(pages, region, page, count);
-    request = request_open(pages, region, page, count, REQUEST_READ);
+    request = request_open(pages, region, span.page, (uint32_t)span.count, REQUEST_READ);
     if (request == NULL) {
-        ahead->page = ahead->end; /* the window to the home is full: no time for guesses */
+        ahead->count = 0; /* the window to the home is full: no time for guesses */
         return;
     }
     request->map = ahead->map;
-    ahead->page += count;
 }
 
 bool pages_read_ahead(struct pages *pages)
@@ -135,7 +175,7 @@ bool pages_read_ahead(struct pages *pages)
     for (uint32_t i = 0; i < AHEAD_STREAMS; i++) {
         struct ahead *ahead = &pages->ahead[i];
 
-        if (ahead->page < ahead->end) {
+        if (ahead->count > 0) {
             ask_ahead(pages, ahead);
             return true;
         }

@@ -97,6 +97,33 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
     }
 }
 
+/*
+ * The copies that were here may be written from now on: whose thread waits first may write to all
+ * of them, as after a fill.
+ */
+static void allow_run(struct pages *pages, struct page_request *request)
+{
+    map_id writer = 0;
+
+    for (const struct list *place = request->waiters.next; place != &request->waiters;
+         place = place->next) {
+        const struct waiter *waiter =
+            list_object((struct list *)(uintptr_t)place, struct waiter, place);
+
+        if (waiter->write && waiter->page < request->page + request->granted &&
+            context_map(pages->context, waiter->map) != NULL) {
+            writer = waiter->map;
+            break;
+        }
+    }
+    if (writer != 0) {
+        context_act_range(pages->context, ACTION_ALLOW, request->region->record.id, request->page,
+                          request->granted)
+            ->map = writer;
+        drop_served(pages, request, writer);
+    }
+}
+
 /* Does a thread of this node wait for any of the pages? */
 static bool has_threads(const struct page_request *request)
 {
@@ -127,6 +154,10 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         page_grant(pages, request->region, page_get(pages, request->region, request->page + i),
                    write ? PAGE_WRITE : PAGE_READ, request->version);
     }
+    if (write) {
+        walks_cut(&request->region->walks[true], request->page + request->count,
+                  request->page + request->granted);
+    }
     turn_begin(pages, request, has_threads(request));
     if (!write || request->out.home != pages->context->config.self) {
         pages->clock_idle = 0; /* there is something again that may be let go */
@@ -137,6 +168,8 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
                       filling_map(pages, request));
     } else if (!is_upgrade) {
         drop_served(pages, request, writer);
+    } else if (write) {
+        allow_run(pages, request);
     }
     request_close(pages, request);
 }

@@ -166,6 +166,10 @@ MUTATIONS = [
              '        confirm(pages, message, message->page, message->granted);\n'
              '        return;\n    }\n    start_again',
              '    if (request == NULL) {\n        return;\n    }\n    start_again'),
+    Mutation('allow_more_than_granted', 'P5', 'pages that an upgrade did not get may be written',
+             ANSWER,
+             '                          request->granted)\n            ->map = writer;\n',
+             '                          request->count)\n            ->map = writer;\n'),
     Mutation('complete_half_a_range', 'P2', 'the first piece of a range counts as all', ANSWER,
              '    if (request->received == request->granted && !request->needs_grant) {',
              '    if (!request->needs_grant) {'),

@@ -17,7 +17,7 @@
 
 static int set_up(void **state)
 {
-    struct node_config config = {.resend_ms = 100, .read_ahead_pages = 64};
+    struct node_config config = {.resend_ms = 100, .read_ahead_pages = 1};
 
     *state = solo_page_new(&config);
     return 0;

@@ -44,7 +44,7 @@ static void test_rest_is_asked_for_in_later_steps(void **state)
     solo_advance(p->solo, 0);
     assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->to, 0);
     assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 1);
-    assert_non_null(solo_sent(p->solo, MESSAGE_READ, 60));
+    assert_non_null(solo_sent(p->solo, MESSAGE_READ, 12));
 }
 
 static void test_rest_of_a_region_that_goes_is_forgotten(void **state)

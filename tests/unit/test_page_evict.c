@@ -97,7 +97,7 @@ static void test_page_leaves_when_there_is_room_to_say_so(void **state)
 /* A node that leaves lets every copy go, of however many regions they are. */
 static void test_retiring_node_drops_every_copy(void **state)
 {
-    struct node_config config = {.resend_ms = 100};
+    struct node_config config = {.resend_ms = 100, .read_ahead_pages = 1};
     struct solo_page *p = solo_page_new(&config);
     struct record record = solo_region(6, CHUNKS * CHUNK_PAGES, 0);
     struct event retire = {.kind = EVENT_RETIRE};

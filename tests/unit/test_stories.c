@@ -214,14 +214,38 @@ static void test_sequential_reads_ask_for_ranges(void **state)
     for (uint64_t page = 0; page < 32; page++) {
         assert_int_equal(cluster_read(story.cluster, 1, story.map[1], page), page + 1);
     }
-    /* From the longest range on, those behind it are asked for at once; zeros need no bytes. */
+    /* From the longest range on, more behind it is asked for at once, as far as it has come. */
     expect(&story, "1>0 READ 0+1\n0>1 DATA 0+1\n1>0 CONFIRM 0+1\n"
                    "1>0 READ 1+4\n0>1 DATA 1+4\n1>0 CONFIRM 1+4\n"
-                   "1>0 READ 5+16\n1>0 READ 21+16\n1>0 READ 37+16\n1>0 READ 53+11\n"
+                   "1>0 READ 5+16\n1>0 READ 21+16\n"
                    "0>1 DATA 5+16\n1>0 CONFIRM 5+16\n"
-                   "0>1 DATA 21+16\n1>0 CONFIRM 21+16\n"
-                   "0>1 GRANT 37+16\n1>0 CONFIRM 37+16\n"
-                   "0>1 GRANT 53+11\n1>0 CONFIRM 53+11\n");
+                   "0>1 DATA 21+16\n1>0 CONFIRM 21+16\n");
+    end(&story);
+}
+
+/* Read in order, then written in order: requests for runs, and one right for each run. */
+static void test_pages_that_are_here_are_upgraded_in_runs(void **state)
+{
+    struct story story = begin();
+
+    (void)state;
+    for (uint64_t page = 0; page < 21; page++) {
+        give_to(&story, 0, page, page + 1);
+    }
+    for (uint64_t page = 0; page < 21; page++) {
+        assert_int_equal(cluster_read(story.cluster, 1, story.map[1], page), page + 1);
+    }
+    expect(&story, "1>0 READ 0+1\n0>1 DATA 0+1\n1>0 CONFIRM 0+1\n"
+                   "1>0 READ 1+4\n0>1 DATA 1+4\n1>0 CONFIRM 1+4\n"
+                   "1>0 READ 5+16\n1>0 READ 21+16\n"
+                   "0>1 DATA 5+16\n1>0 CONFIRM 5+16\n"
+                   "0>1 GRANT 21+16\n1>0 CONFIRM 21+16\n");
+    for (uint64_t page = 0; page < 21; page++) {
+        cluster_write(story.cluster, 1, story.map[1], page, 2 * page);
+    }
+    expect(&story, "1>0 WRITE 0+1\n0>1 GRANT 0+1\n1>0 CONFIRM 0+1\n"
+                   "1>0 WRITE 1+4\n0>1 GRANT 1+4\n1>0 CONFIRM 1+4\n"
+                   "1>0 WRITE 5+16\n0>1 GRANT 5+16\n1>0 CONFIRM 5+16\n");
     end(&story);
 }
 
@@ -239,6 +263,7 @@ int main(void)
         cmocka_unit_test(test_upgrade_crossing_an_invalidation_gets_bytes),
         cmocka_unit_test(test_data_is_not_taken_as_completion),
         cmocka_unit_test(test_sequential_reads_ask_for_ranges),
+        cmocka_unit_test(test_pages_that_are_here_are_upgraded_in_runs),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

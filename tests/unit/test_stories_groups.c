@@ -150,9 +150,9 @@ static void test_groups_are_read_ahead_and_shown_at_once(void **state)
     }
     story_expect(&story,
            "2>0 READ 0+4\n0>2 DATA 0+4\n2>0 CONFIRM 0+4\n2>0 READ 4+16\n"
-           "2>0 READ 20+16\n2>0 READ 36+16\n2>0 READ 52+12\n0>2 DATA 4+16\n"
+           "2>0 READ 20+16\n2>0 READ 36+16\n0>2 DATA 4+16\n"
            "2>0 CONFIRM 4+16\n0>2 DATA 20+16\n2>0 CONFIRM 20+16\n"
-           "0>2 DATA 36+16\n2>0 CONFIRM 36+16\n0>2 DATA 52+12\n"
+           "0>2 DATA 36+16\n2>0 CONFIRM 36+16\n2>0 READ 52+12\n0>2 DATA 52+12\n"
            "2>0 CONFIRM 52+12\n",
            15);
     expect_groups(&story, 2, 16, 0);

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks of programs, and what is asked for because of them. Each test tells its own in a table. */
+#include "dsm/core/walk.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PAGES 100000u
+
+/* A region's memory: what was asked for is here at once. */
+struct memory {
+    struct walks walks;
+    struct walk_limits limits;
+    uint8_t here[PAGES];
+    uint32_t faults, fetched; /* pages asked for */
+    char text[1024];          /* the requests: "page+count", what is asked for ahead in brackets */
+};
+
+static struct memory *memory_new(void)
+{
+    struct memory *memory = calloc(1, sizeof(*memory));
+
+    assert_non_null(memory);
+    memory->limits = (struct walk_limits){
+        .unit = 1, .longest = 64, .room = UINT64_MAX, .end = PAGES};
+    return memory;
+}
+
+static void fetch(struct memory *memory, uint64_t page, uint64_t count)
+{
+    for (uint64_t at = page; at < page + count && at < PAGES; at++) {
+        memory->fetched += !memory->here[at];
+        memory->here[at] = 1;
+    }
+}
+
+static void note(struct memory *memory, const struct walk_plan *plan)
+{
+    size_t used = strlen(memory->text);
+
+    used += (size_t)snprintf(memory->text + used, sizeof(memory->text) - used, "%s%llu+%u",
+                             used > 0 ? " " : "", (unsigned long long)plan->page, plan->count);
+    if (plan->ahead_count > 0 && used < sizeof(memory->text)) {
+        snprintf(memory->text + used, sizeof(memory->text) - used, "[%llu+%u%+lld x%u]",
+                 (unsigned long long)plan->ahead_page, plan->ahead_run,
+                 (long long)plan->ahead_stride, plan->ahead_count);
+    }
+}
+
+static void touch(struct memory *memory, uint64_t page)
+{
+    struct walk_plan plan;
+
+    assert_true(page < PAGES);
+    if (memory->here[page]) {
+        return;
+    }
+    plan = walks_on_miss(&memory->walks, page, &memory->limits);
+    memory->faults++;
+    assert_true(plan.count > 0 && plan.page <= page && page < plan.page + plan.count);
+    assert_true(plan.page + plan.count <= PAGES);
+    note(memory, &plan);
+    fetch(memory, plan.page, plan.count);
+    for (uint32_t i = 0; i < plan.ahead_count; i++) {
+        uint64_t first = plan.ahead_page + (uint64_t)((int64_t)i * plan.ahead_stride);
+
+        assert_true(first < PAGES);
+        fetch(memory, first, plan.ahead_run);
+    }
+}
+
+static void expect(struct memory *memory, const char *text)
+{
+    assert_string_equal(memory->text, text);
+    memory->text[0] = 0;
+}
+
+static void test_order_makes_requests_longer(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t page = 100; page < 600; page++) {
+        touch(memory, page);
+    }
+    expect(memory, "100+1 101+4 105+16 121+64[185+64+64 x1] 249+64[313+64+64 x4] "
+                   "569+64[633+64+64 x4]");
+    free(memory);
+}
+
+static void test_order_backwards_makes_requests_longer(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t page = 600; page > 100; page--) {
+        touch(memory, page);
+    }
+    expect(memory, "600+1 596+4 580+16 516+64[452+64-64 x1] 388+64[324+64-64 x4] "
+                   "68+64[4+64-64 x1]");
+    free(memory);
+}
+
+static void test_third_step_of_a_stride_asks_for_more(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t page = 0; page < 4000; page += 37) {
+        touch(memory, page);
+    }
+    expect(memory, "0+1 37+1 74+1[111+1+37 x4] 259+1[296+1+37 x24] 1184+1[1221+1+37 x64] "
+                   "3589+1[3626+1+37 x64]");
+    free(memory);
+}
+
+static void test_stride_backwards(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t page = 4000; page >= 40; page -= 40) {
+        touch(memory, page);
+    }
+    assert_int_equal(memory->faults, 6);
+    free(memory);
+}
+
+static void test_runs_at_equal_distances(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t row = 0; row < 60; row++) {
+        for (uint64_t page = 0; page < 8; page++) {
+            touch(memory, row * 500 + page);
+        }
+    }
+    assert_true(memory->faults < 24); /* of 480 */
+    assert_true(memory->fetched < 480 * 3);
+    free(memory);
+}
+
+static void test_columns_become_wider(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t column = 0; column < 100; column++) {
+        for (uint64_t row = 0; row < 200; row++) {
+            touch(memory, row * 100 + column);
+        }
+    }
+    assert_true(memory->faults < 200); /* of 20,000 */
+    assert_true(memory->fetched < 20000 + 2000);
+    free(memory);
+}
+
+static void test_pairs_here_and_there_are_not_read_ahead_for_long(void **state)
+{
+    struct memory *memory = memory_new();
+    uint64_t page = 1;
+    uint32_t touched = 0;
+
+    (void)state;
+    for (uint32_t i = 0; i < 300; i++) {
+        page = (page * 6364136223846793005u + 1442695040888963407u);
+        touch(memory, page % (PAGES - 2));
+        touch(memory, page % (PAGES - 2) + 1);
+        touched += 2;
+    }
+    assert_true(memory->fetched < touched + touched / 10);
+    free(memory);
+}
+
+static void test_chance_is_no_walk(void **state)
+{
+    struct memory *memory = memory_new();
+    uint64_t page = 7;
+
+    (void)state;
+    for (uint32_t i = 0; i < 2000; i++) {
+        page = (page * 6364136223846793005u + 1442695040888963407u);
+        touch(memory, (page >> 33) % PAGES);
+    }
+    assert_true(memory->fetched <= memory->faults + memory->faults / 20);
+    free(memory);
+}
+
+static void test_several_walks_at_once(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t step = 0; step < 1000; step++) {
+        for (uint64_t walk = 0; walk < 6; walk++) {
+            touch(memory, walk * 16000 + step);
+        }
+    }
+    assert_true(memory->faults < 6 * 12);
+    free(memory);
+}
+
+static void test_nothing_ahead_without_room(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    memory->limits.room = 0;
+    for (uint64_t page = 0; page < 300; page++) {
+        touch(memory, page);
+    }
+    expect(memory, "0+1 1+4 5+16 21+64 85+64 149+64 213+64 277+64");
+    memory->limits.longest = 1;
+    for (uint64_t page = 400; page < 404; page++) {
+        touch(memory, page);
+    }
+    expect(memory, "400+1 401+1 402+1 403+1");
+    free(memory);
+}
+
+static void test_exact_walk_goes_on_only_behind_what_it_got(void **state)
+{
+    struct memory *memory = memory_new();
+    struct walk_plan plan;
+
+    (void)state;
+    memory->limits.is_exact = true;
+    for (uint64_t page = 0; page < 6; page++) {
+        touch(memory, page);
+    }
+    expect(memory, "0+1 1+4 5+16");
+    memory->here[9] = 0;
+    touch(memory, 9);
+    expect(memory, "9+1");
+    walks_cut(&memory->walks, 21, 13);
+    plan = walks_on_miss(&memory->walks, 13, &memory->limits);
+    assert_int_equal(plan.count, 64);
+    free(memory);
+}
+
+static void test_waiting_goes_on(void **state)
+{
+    struct memory *memory = memory_new();
+    struct walk_plan plan;
+
+    (void)state;
+    for (uint64_t page = 0; page < 22; page++) {
+        touch(memory, page);
+    }
+    expect(memory, "0+1 1+4 5+16 21+64[85+64+64 x1]");
+    plan = walks_on_wait(&memory->walks, 40, &memory->limits);
+    assert_int_equal(plan.count, 0);
+    assert_int_equal(plan.ahead_count, 1);
+    assert_int_equal(plan.ahead_page, 149);
+    plan = walks_on_wait(&memory->walks, 40, &memory->limits);
+    assert_int_equal(plan.ahead_count, 0); /* the same fault once more */
+    plan = walks_on_wait(&memory->walks, 5000, &memory->limits);
+    assert_int_equal(plan.ahead_count, 0); /* of no walk */
+    free(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_order_makes_requests_longer),
+        cmocka_unit_test(test_order_backwards_makes_requests_longer),
+        cmocka_unit_test(test_third_step_of_a_stride_asks_for_more),
+        cmocka_unit_test(test_stride_backwards),
+        cmocka_unit_test(test_runs_at_equal_distances),
+        cmocka_unit_test(test_columns_become_wider),
+        cmocka_unit_test(test_pairs_here_and_there_are_not_read_ahead_for_long),
+        cmocka_unit_test(test_chance_is_no_walk),
+        cmocka_unit_test(test_several_walks_at_once),
+        cmocka_unit_test(test_nothing_ahead_without_room),
+        cmocka_unit_test(test_exact_walk_goes_on_only_behind_what_it_got),
+        cmocka_unit_test(test_waiting_goes_on),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
