@@ -21,7 +21,8 @@ static int order_stream(struct hand *hand, const struct order *order, struct out
 static int round_stream(struct run *run)
 {
     /* The warm-up needs not be long. */
-    uint64_t size_bytes = run->round > 0 ? STREAM_BYTES : STREAM_BYTES / 16;
+    bool is_short = run->round == 0 || run->bench->is_quick;
+    uint64_t size_bytes = is_short ? STREAM_BYTES / 16 : STREAM_BYTES;
 
     if (run_region_open(run, size_bytes, true) ||
         run_timed(run, HOST_B, order_stream, size_bytes, 0)) {
@@ -40,6 +41,8 @@ const struct op ops_stream[] = {
         .limit_is = "bulk TLS, one connection",
         .limit = {{LIMIT_BULK, 1}},
         .target = {TARGET_RATIO_MIN, 0.85, 0},
+        .is_rate = true,
+        .peers = {"mpi-get-1m"},
         .count_hosts = 2,
         .round = round_stream,
     },
