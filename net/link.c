@@ -400,11 +400,6 @@ int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const u
     return error ? error : link_seal(link);
 }
 
-bool link_is_holding(const struct link *link)
-{
-    return buffer_len(&link->held) > 0;
-}
-
 uint64_t link_count_records(const struct link *link)
 {
     return link->count_records;

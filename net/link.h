@@ -91,8 +91,6 @@ int link_hold(struct link *link, const uint8_t *head, size_t head_bytes, const u
               size_t payload_bytes);
 /** Encrypt what is held, if anything is: it is output now. Errors: the sticky error. */
 int link_seal(struct link *link);
-/** Is there anything to be sealed? */
-bool link_is_holding(const struct link *link);
 /** link_hold() and link_seal(); errors as link_hold(). */
 int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
               size_t payload_bytes);
