@@ -438,6 +438,11 @@ int link_error(const struct link *link)
     return link->error;
 }
 
+const char *link_cipher(const struct link *link)
+{
+    return link->is_ready ? SSL_get_cipher_name(link->ssl) : NULL;
+}
+
 const char *link_error_text(const struct link *link)
 {
     return link->error_text;

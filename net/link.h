@@ -72,6 +72,8 @@ int link_next(struct link *link, struct frame *frame);
 bool link_is_ready(const struct link *link);
 /** The common name of the peer's certificate once ready, else NULL. */
 const char *link_peer_name(const struct link *link);
+/** The cipher suite agreed on, as TLS names it, static; NULL before the handshake is over. */
+const char *link_cipher(const struct link *link);
 /** The link's sticky error, 0 without. */
 int link_error(const struct link *link);
 /** A sentence on that error, "" without. */

@@ -33,6 +33,7 @@ struct bench {
     unsigned rounds;
     unsigned count_regions; /* names used so far */
     bool agents_poll;       /* before they sleep: compared with limits whose ends poll */
+    bool is_quick;          /* operations on much memory take less of it */
     enum pinning pinning;
     cpu_set_t cpus; /* that this process may use */
     int turns[HOSTS_MAX][2];

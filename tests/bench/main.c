@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/bench/convert.h"
+#include "tests/bench/report.h"
 #include "tests/bench/result.h"
 #include "tests/bench/process.h"
 
@@ -22,6 +23,7 @@
 static const char help_head[] =
     "usage: dsm-bench (--local | --socket-a PATH --socket-b PATH [--socket-c PATH]) [options]\n"
     "                 OPERATION...\n"
+    "       dsm-bench report [--out DIR] [--quick] ...\n"
     "       dsm-bench convert [--json] [--rounds N]\n"
     "\n"
     "Measures on two or three hosts and prints each operation, its limit taken in the same run,\n"
@@ -31,6 +33,7 @@ static const char help_head[] =
     "operations\n";
 static const char help_tail[] =
     "  all          all of these\n"
+    "  report       alone: all of these, as a text, JSON and plots; report --help tells more\n"
     "  convert      alone: conversion of typed bytes on this machine, beside memcpy and XDR\n"
     "\n"
     "options\n"
@@ -252,6 +255,9 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "convert") == 0) {
         return bench_convert(argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "report") == 0) {
+        return bench_report(argc - 1, argv + 1);
     }
     error = parse_options(argc, argv, &options);
     if (error) {

@@ -287,10 +287,10 @@ int op_run(struct bench *bench, const struct op *op, struct result *result)
     struct run run = {.bench = bench, .op = op};
     int error = run_rounds(&run);
 
-    *result = (struct result){.op = op, .samples = run.measured};
+    *result = (struct result){.op = op, .samples = run.measured, .agents_poll = bench->agents_poll};
     result->median = series_median(&run.measured);
     series_sort(&result->samples);
-    result->p99 = result_quantile(result, 0.99);
+    result->p99 = result_quantile(result, op->is_rate ? 0.01 : 0.99);
     for (size_t i = 0; i < PARTS_MAX; i++) {
         result->slept += series_median(&run.limits[i]);
         result->polled += series_median(&run.polled[i]);

@@ -64,6 +64,7 @@ struct op {
     const char *limit_is; /* NULL: there is none */
     struct part limit[PARTS_MAX];
     struct target target;
+    struct target polling;                       /* where agents poll, if it is another one */
     unsigned count_hosts;                        /* needed, from A on; each maps the region */
     uint64_t region_bytes, region_bytes_a_round; /* of the region that is there for all rounds */
     bool is_written;                             /* by A, before the rounds */
@@ -96,11 +97,12 @@ struct run {
 
 struct result {
     const struct op *op;
-    struct series samples; /* all of them, in ascending order */
-    double median, p99;
+    struct series samples;  /* all of them, in ascending order */
+    double median, p99;     /* of a rate: what 99 of 100 samples reach */
     double limit, ratio;    /* 0: there is none */
     double slept, polled;   /* the limit with ends that sleep and that poll; one of them counts */
     double messages_per_op; /* of all agents; negative: not counted */
+    bool agents_poll;
 };
 
 /** The operation with this index, in all families; NULL after the last. */

@@ -9,7 +9,6 @@
 
 #define STREAM_BYTES (UINT64_C(1) << 30)
 #define WALK_BYTES (UINT64_C(128) << 20)
-#define WALK_PAGES (WALK_BYTES / BENCH_PAGE_BYTES)
 /** Of all that a round keeps on both hosts, and the kernel is to have at hand. */
 #define WARM_TIMES 3u
 /** Pages of a row of the matrix that is read by columns, and from page to page of a stride. */
@@ -110,10 +109,16 @@ static int order_touch(struct hand *hand, const struct order *order, struct outc
     return error;
 }
 
+/* Bytes of a round's region; the warm-up, and a quick run, need not be long. */
+static uint64_t round_bytes(const struct run *run, uint64_t long_bytes)
+{
+    return run->round == 0 || run->bench->is_quick ? long_bytes / 16 : long_bytes;
+}
+
 /* Walk number own[0]; one page of own[1] is touched. */
 static int round_walk(struct run *run)
 {
-    uint64_t size_bytes = run->round > 0 ? WALK_BYTES : WALK_BYTES / 16;
+    uint64_t size_bytes = round_bytes(run, WALK_BYTES);
     uint64_t pages = size_bytes / BENCH_PAGE_BYTES / run->op->own[1];
 
     if (run_region_open(run, size_bytes, true) ||
@@ -126,8 +131,7 @@ static int round_walk(struct run *run)
 
 static int round_stream(struct run *run)
 {
-    /* The warm-up needs not be long. */
-    uint64_t size_bytes = run->round > 0 ? STREAM_BYTES : STREAM_BYTES / 64;
+    uint64_t size_bytes = round_bytes(run, STREAM_BYTES);
 
     if (run_region_open(run, size_bytes, true) ||
         run_timed(run, HOST_B, order_stream, size_bytes, 0)) {
@@ -139,7 +143,7 @@ static int round_stream(struct run *run)
 
 static int round_write(struct run *run)
 {
-    uint64_t pages = run->round > 0 ? WALK_PAGES : WALK_PAGES / 16;
+    uint64_t pages = round_bytes(run, WALK_BYTES) / BENCH_PAGE_BYTES;
 
     if (run_region_open(run, pages * BENCH_PAGE_BYTES, false) ||
         run_timed(run, HOST_B, order_fill, 0, pages)) {
@@ -152,7 +156,7 @@ static int round_write(struct run *run)
 /* What was read in order is written in order. */
 static int round_rewrite(struct run *run)
 {
-    uint64_t pages = run->round > 0 ? WALK_PAGES : WALK_PAGES / 16;
+    uint64_t pages = round_bytes(run, WALK_BYTES) / BENCH_PAGE_BYTES;
 
     if (run_region_open(run, pages * BENCH_PAGE_BYTES, true) ||
         run_do(run, HOST_B, order_read_all, 0, pages) ||
@@ -166,7 +170,7 @@ static int round_rewrite(struct run *run)
 /* The second program of host B maps what the first has read. */
 static int round_second(struct run *run)
 {
-    uint64_t pages = run->round > 0 ? WALK_PAGES : WALK_PAGES / 16;
+    uint64_t pages = round_bytes(run, WALK_BYTES) / BENCH_PAGE_BYTES;
     struct order order = {.a = pages * BENCH_PAGE_BYTES};
     struct order touch = {.a = 0, .b = pages};
     double before, after;
@@ -242,6 +246,7 @@ const struct op ops_stream[] = {
         .meaning = "A plain loop over memory whose pages are all on the other host.",
         BULK,
         .target = {TARGET_RATIO_MIN, 0.85, 0},
+        .peers = {"mpi-get-1m"},
         .warm_bytes = STREAM_BYTES * WARM_TIMES,
         .round = round_stream,
     },

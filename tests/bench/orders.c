@@ -204,7 +204,11 @@ int order_handoff(struct hand *hand, const struct order *order, struct outcome *
 int order_connect(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     (void)outcome;
-    return tls_connect(&hand->tls, order->text, (uint16_t)order->a) ? DSM_EDOWN : 0;
+    if (tls_connect(&hand->tls, order->text, (uint16_t)order->a)) {
+        return DSM_EDOWN;
+    }
+    snprintf(hand->board->cipher, sizeof(hand->board->cipher), "%s", link_cipher(hand->tls.link));
+    return 0;
 }
 
 int order_round_trips(struct hand *hand, const struct order *order, struct outcome *outcome)

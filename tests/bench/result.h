@@ -7,10 +7,12 @@
 
 #include "tests/bench/op.h"
 
+/** What the result is measured against; of kind TARGET_NONE where there is nothing. */
+const struct target *result_target(const struct result *result);
 /** Was the target met: 1, 0, or -1 without a target. */
 int result_is_met(const struct result *result);
-/** The target as a sentence; "" without one. */
-void target_text(const struct target *target, const char *unit, char *text, size_t size_bytes);
+/** The target in a few words; "" without one. */
+void result_target_text(const struct result *result, char *text, size_t size_bytes);
 
 /** Where and how it was measured: a pinning's name, with "-poll" behind it when the agents poll. */
 void result_place(const struct bench *bench, char place[32]);

@@ -3,8 +3,11 @@
 
 import glob
 import json
+import os
+import shutil
 import signal
 import subprocess
+import tempfile
 
 from cluster import ENVIRONMENT, same, true
 from network import start, wait_for
@@ -86,11 +89,68 @@ def test_interrupted_benchmark_cleans_up(cluster):
     wait_for(lambda: not left_since(before), 'everything is taken down')
 
 
+def check_report(directory):
+    """The three parts of a report; returns its results."""
+    with open(f'{directory}/results.json', encoding='utf-8') as file:
+        report = json.load(file)
+    with open(f'{directory}/report.txt', encoding='utf-8') as file:
+        text = file.read()
+    for result in report['results']:
+        true(KEYS <= set(result) and len(result['quantiles']) == 101, f'keys of {result}')
+        true(f'\n{result["op"]}: {result["what"]}\n' in text, f'{result["op"]} in the text')
+    true(report['machine']['cipher'].startswith('TLS_'), f'cipher of {report["machine"]}')
+    true('TARGETS' in text and report['machine']['kernel'] in text, text)
+    for path in glob.glob(f'{directory}/*.png'):
+        with open(path, 'rb') as file:
+            same(file.read(8), b'\x89PNG\r\n\x1a\n', path)
+    return report['results']
+
+
+def test_report_tells_what_was_measured(cluster):
+    """Text, results and plots; and the same text again from the results."""
+    before = remains()
+    with tempfile.TemporaryDirectory() as directory:
+        status, _, errors = bench(cluster.build, 'report', '--quick', '--out', directory, 'fault',
+                                  'second', 'memcpy', 'redis-get-4k')
+        same(status, 0, errors)
+        results = check_report(directory)
+        places = [(result['op'], result['pinning']) for result in results]
+        for op in ('fault', 'second', 'memcpy'):
+            true((op, '1cpu') in places and (op, '2cpu') in places, f'{op} in {places}')
+        if shutil.which('gnuplot'):
+            for name in ('latency_1cpu', 'latency_2cpu', 'targets'):
+                for ending in ('png', 'svg'):
+                    true(os.path.exists(f'{directory}/{name}.{ending}'), f'{name}.{ending}')
+        with open(f'{directory}/report.txt', encoding='utf-8') as file:
+            text = file.read()
+        again = f'{directory}/again'
+        status, _, errors = bench(cluster.build, 'report', '--from', f'{directory}/results.json',
+                                  '--out', again)
+        same(status, 0, errors)
+        with open(f'{again}/report.txt', encoding='utf-8') as file:
+            same(file.read(), text, 'the text of the same results')
+    same(left_since(before), {}, 'what is left behind')
+
+
+def test_interrupted_report_keeps_what_it_has(cluster):
+    before = remains()
+    with tempfile.TemporaryDirectory() as directory:
+        process = start([cluster.build + '/tests/dsm-bench', 'report', '--out', directory,
+                         '--rounds', '60', 'second', 'barrier', 'fault'],
+                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
+        wait_for(lambda: os.path.exists(f'{directory}/results.json'), 'a first result')
+        process.send_signal(signal.SIGINT)
+        same(process.wait(30), 1, 'exit status')
+        true(len(check_report(directory)) > 0, 'results')
+    wait_for(lambda: not left_since(before), 'everything is taken down')
+
+
 def test_wrong_usage_is_told(cluster):
     for words, text in ((['fault'], '--local'), (['--local', 'dance'], 'dance'),
                         (['--local', '--pin', '9cpu', 'fault'], '9cpu'),
                         (['--local', '--rounds', '1', 'fault'], 'rounds'),
-                        (['--socket-a', '/x', 'fault'], 'socket-b'), ([], 'operation')):
+                        (['--socket-a', '/x', 'fault'], 'socket-b'), ([], 'operation'),
+                        (['report', 'dance'], 'dance'), (['report', '--rounds', '1'], 'rounds')):
         status, _, errors = bench(cluster.build, *words)
         same(status, 2, f'exit status of {words}')
         true(text in errors, f'{words}: {errors}')

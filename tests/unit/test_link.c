@@ -167,10 +167,13 @@ static void test_handshake_in_any_chunks_names_peers(void **state)
 
         assert_false(link_is_ready(pair.client));
         assert_null(link_peer_name(pair.client));
+        assert_null(link_cipher(pair.client));
         assert_int_equal(send_data(pair.client, 0, NULL, 0), DSM_EAGAIN);
         settle(&pair, chunks[i]);
         assert_true(link_is_ready(pair.client));
         assert_true(link_is_ready(pair.server));
+        assert_string_equal(link_cipher(pair.client), link_cipher(pair.server));
+        assert_memory_equal(link_cipher(pair.client), "TLS_", 4);
         assert_string_equal(link_peer_name(pair.client), "node-b");
         assert_string_equal(link_peer_name(pair.server), "node-a");
         assert_int_equal(link_error(pair.client), 0);

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The text of a report: first all targets in one table, then each operation by itself. */
+#include <string.h>
+
+#include "tests/bench/report.h"
+
+#define VALUE_WIDTH 26
+
+/* A number with as many digits as tell something. */
+static const char *short_number(double number, char text[32])
+{
+    int digits = number >= 1000 ? 0 : number >= 100 ? 1 : number >= 1 ? 2 : 3;
+
+    snprintf(text, 32, "%.*f", digits, number);
+    return text;
+}
+
+static void write_machine(const json_t *report, FILE *file)
+{
+    const json_t *machine = json_object_get(report, "machine");
+
+    fprintf(file, "dsm-bench report, %s\n\n", report_string(machine, "time"));
+    fprintf(file, "machine   %s, %.0f CPUs, %.0f GiB, %s\n", report_string(machine, "cpu"),
+            report_number(machine, "cpus"), report_number(machine, "memory_gib"),
+            report_string(machine, "kernel"));
+    fprintf(file, "network   three hosts (network namespaces) joined by veth pairs; TLS 1.3, %s\n",
+            report_string(machine, "cipher"));
+    fprintf(file,
+            "rounds    %.0f of each operation, in turns with its limit, after one to warm up\n",
+            report_number(report, "rounds"));
+    fputs("\n"
+          "1 cpu     all processes of all hosts on one CPU: nobody sleeps deeply, nobody polls\n"
+          "2 cpu     hosts a and c on one CPU, host b on another; who waits sleeps, and to wake a\n"
+          "          CPU is a large part of each figure\n",
+          file);
+    fprintf(file,
+            "polling   the same, but agents poll for %.0f us before they sleep; compared with\n"
+            "          limits whose ends poll too\n",
+            report_number(report, "spin_us"));
+    fputs("unpinned  wherever the kernel puts them: operation and limit may run on different\n"
+          "          CPUs, so that their ratio says little\n\n"
+          "Medians are those of the rounds' medians. Memory is touched before each operation:\n"
+          "what was idle may be with the machine below this one, and slow when it is used first.\n"
+          "Figures at different places are not to be compared with one another.\n\n",
+          file);
+}
+
+static bool is_target(const json_t *result)
+{
+    return report_string(result, "target")[0] != 0;
+}
+
+/* The first result of each operation, in the order in which they were measured. */
+static bool is_first(const json_t *results, size_t index)
+{
+    const char *op = report_string(json_array_get(results, index), "op");
+
+    for (size_t i = 0; i < index; i++) {
+        if (!strcmp(report_string(json_array_get(results, i), "op"), op)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* What the target is about, and whether it was met: "1.27 x met". */
+static void write_verdict(const json_t *result, FILE *file)
+{
+    char value[32] = "", text[96];
+
+    if (!result) {
+        snprintf(text, sizeof(text), "-");
+    } else {
+        bool is_ratio = json_is_true(json_object_get(result, "target_is_ratio"));
+
+        short_number(report_number(result, is_ratio ? "ratio" : "median"), value);
+        snprintf(text, sizeof(text), "%s %s %s", value,
+                 is_ratio ? "x" : report_string(result, "unit"), report_string(result, "verdict"));
+    }
+    fprintf(file, " %-*s", VALUE_WIDTH, text);
+}
+
+static void write_targets(const json_t *report, FILE *file)
+{
+    const json_t *results = json_object_get(report, "results");
+    const json_t *result;
+    size_t i;
+
+    fputs("TARGETS\n\n", file);
+    fprintf(file, "%-14s %-30s", "operation", "target");
+    for (int k = 0; report_places[k]; k++) {
+        fprintf(file, " %-*s", VALUE_WIDTH, report_place_text(report_places[k]));
+    }
+    fputc('\n', file);
+    json_array_foreach(results, i, result)
+    {
+        const char *op = report_string(result, "op");
+
+        if (!is_first(results, i) || !is_target(result)) {
+            continue;
+        }
+        /* Where agents poll it may be another one, which stands with the operation. */
+        fprintf(file, "%-14s %-30s", op, report_string(result, "target"));
+        for (int k = 0; report_places[k]; k++) {
+            write_verdict(report_find(report, op, report_places[k]), file);
+        }
+        fputc('\n', file);
+    }
+    fputs("\nx: times its limit, which each operation names below.\n\n", file);
+}
+
+static void write_place(const json_t *result, const char *place, FILE *file)
+{
+    const json_t *messages = json_object_get(result, "messages_per_op");
+    char median[32], p99[32], limit[32];
+    double ratio = report_number(result, "ratio");
+
+    fprintf(file, "  %-10s %10s %10s", report_place_text(place),
+            short_number(report_number(result, "median"), median),
+            short_number(report_number(result, "p99"), p99));
+    if (ratio > 0) {
+        fprintf(file, " %10s %7.2f", short_number(report_number(result, "limit"), limit), ratio);
+    } else {
+        fprintf(file, " %10s %7s", "-", "-");
+    }
+    if (json_is_number(messages)) {
+        fprintf(file, " %9.3f", json_number_value(messages));
+    } else {
+        fprintf(file, " %9s", "-");
+    }
+    fprintf(file, "  %s\n", report_string(result, "verdict"));
+}
+
+/* The targets of an operation: where agents poll it may be another one. */
+static void write_target(const json_t *report, const json_t *first, FILE *file)
+{
+    const json_t *polling = report_find(report, report_string(first, "op"), "2cpu-poll");
+    const char *target = report_string(first, "target"), *other = report_string(polling, "target");
+
+    if (target[0]) {
+        fprintf(file, "  target     %s\n", target);
+    }
+    if (other[0] && strcmp(target, other)) {
+        fprintf(file, "  target     %s where agents poll\n", other);
+    }
+}
+
+/* What others reach, at the same places. */
+static void write_peers(const json_t *report, const json_t *first, FILE *file)
+{
+    const json_t *peers = json_object_get(first, "peers"), *peer;
+    size_t i;
+
+    json_array_foreach(peers, i, peer)
+    {
+        const char *name = json_string_value(peer);
+        bool is_there = false;
+
+        fprintf(file, "  beside     %s:", name);
+        for (int k = 0; report_places[k]; k++) {
+            const json_t *other = report_find(report, name, report_places[k]);
+            char text[32];
+
+            if (other) {
+                fprintf(file, "%s %s %s (%s)", is_there ? "," : "",
+                        short_number(report_number(other, "median"), text),
+                        report_string(other, "unit"), report_place_text(report_places[k]));
+                is_there = true;
+            }
+        }
+        fprintf(file, "%s\n", is_there ? "" : " not measured");
+    }
+}
+
+static void write_operation(const json_t *report, const json_t *first, FILE *file)
+{
+    const char *op = report_string(first, "op"), *limit_is = report_string(first, "limit_is");
+    double spin_us = report_number(report, "spin_us");
+
+    fprintf(file, "%s: %s\n", op, report_string(first, "what"));
+    fprintf(file, "  %s\n", report_string(first, "meaning"));
+    if (limit_is[0]) {
+        fprintf(file, "  limit      %s\n", limit_is);
+    }
+    write_target(report, first, file);
+    fprintf(file, "  %-10s %10s %10s %10s %7s %9s\n", report_string(first, "unit"), "median", "p99",
+            "limit", "ratio", "messages");
+    for (int k = 0; report_places[k]; k++) {
+        const json_t *result = report_find(report, op, report_places[k]);
+
+        if (result) {
+            write_place(result, report_places[k], file);
+        }
+    }
+    write_peers(report, first, file);
+    fprintf(file, "  again      dsm-bench --local %s", op);
+    if (report_find(report, op, "2cpu-poll")) {
+        fprintf(file, "; polling: dsm-bench --local --pin 2cpu --spin %.0f %s", spin_us, op);
+    }
+    fputs("\n\n", file);
+}
+
+static void write_workloads(const json_t *report, FILE *file)
+{
+    const json_t *workloads = json_object_get(report, "workloads"), *line;
+    size_t i;
+
+    if (json_array_size(workloads) == 0) {
+        return;
+    }
+    fputs("WORKLOADS\n\n"
+          "Whole programs, which check their own answers (tests/workloads/README.md). With more\n"
+          "hosts than CPUs, hosts share a CPU and cannot be faster than with fewer.\n\n",
+          file);
+    fprintf(file, "%-14s %6s %10s %9s %10s %10s %10s\n", "workload", "hosts", "seconds", "speed-up",
+            "messages", "MB sent", "in faults");
+    json_array_foreach(workloads, i, line)
+    {
+        fprintf(file, "%-14s %6.0f %10.4f %9.2f %10.0f %10.2f %10.4f\n",
+                report_string(line, "workload"), report_number(line, "hosts"),
+                report_number(line, "seconds"), report_number(line, "speed_up"),
+                report_number(line, "messages"), report_number(line, "bytes") / 1e6,
+                report_number(line, "in_faults_s"));
+    }
+    fputs("\nagain: tests/workloads/measure.py kernels\n\n", file);
+}
+
+static void write_left_out(const json_t *report, FILE *file)
+{
+    const json_t *left_out = json_object_get(report, "left_out"), *one;
+    size_t i;
+
+    if (json_array_size(left_out) > 0) {
+        fputs("NOT MEASURED\n\n", file);
+    }
+    json_array_foreach(left_out, i, one)
+    {
+        fprintf(file, "  %s (%s): %s\n", report_string(one, "op"),
+                report_place_text(report_string(one, "pinning")), report_string(one, "why"));
+    }
+}
+
+void report_write_text(const json_t *report, FILE *file)
+{
+    const json_t *results = json_object_get(report, "results"), *result;
+    size_t i;
+
+    write_machine(report, file);
+    write_targets(report, file);
+    fputs("EACH OPERATION\n\n", file);
+    json_array_foreach(results, i, result)
+    {
+        if (is_first(results, i)) {
+            write_operation(report, result, file);
+        }
+    }
+    write_workloads(report, file);
+    write_left_out(report, file);
+}
