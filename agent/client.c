@@ -231,6 +231,19 @@ static void on_attach(struct client *client, struct session_request *request, st
     client_answer(client, request->number, error, -1, "%s", attach_text(error));
 }
 
+static void on_follow(struct client *client, const struct session_request *request)
+{
+    int descriptor = -1;
+    int error = frames_follow(client->clients->frames, request->map, id_of(client), &descriptor);
+
+    client_answer(client, request->number, error, descriptor, "%s",
+                  error == DSM_EINVAL ? "this program has no such mapping, or follows it already"
+                                      : "");
+    if (descriptor >= 0) {
+        close(descriptor);
+    }
+}
+
 static void on_request(struct client *client, struct session_request *request,
                        struct packet *packet)
 {
@@ -250,6 +263,9 @@ static void on_request(struct client *client, struct session_request *request,
     case SESSION_CALL:
         request->call.credential = client->credential;
         events->on_call(events->context, id_of(client), request->number, &request->call);
+        break;
+    case SESSION_FOLLOW:
+        on_follow(client, request);
         break;
     case SESSION_STATS:
         events->on_admin(events->context, id_of(client), request->number, NULL, 0,

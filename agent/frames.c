@@ -172,6 +172,7 @@ static void map_close(struct frames_map *map)
         map->ops->stop(map);
         close(map->descriptor);
     }
+    stale_map_close(&map->stale);
     if (!map->polled) {
         free(map);
     }

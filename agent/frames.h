@@ -101,6 +101,16 @@ int frames_map_add(struct frames *frames, map_id map, client_id client, region_i
  */
 int frames_attach(struct frames *frames, map_id map, client_id client,
                   const struct frames_attachment *attachment);
+/**
+ * Tell the program from now on which pages of an attached mapping may have changed: by another
+ * mapping of this node, or on another node.
+ *
+ * @descriptor returned: of the memory in which it is told (net/stale_map.h)
+ *
+ * Errors: DSM_EINVAL no such map of that client, not attached, or followed already
+ *         DSM_ENOMEM, DSM_ESYS
+ */
+int frames_follow(struct frames *frames, map_id map, client_id client, int *descriptor);
 /** Forget a mapping and close its descriptor; unknown ones are ignored. */
 void frames_map_gone(struct frames *frames, map_id map);
 

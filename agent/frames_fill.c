@@ -254,6 +254,9 @@ void span_fill(struct frames *frames, const struct frames_span *span, map_id map
     /* Once the page is there the kernel maps it into the others without asking: only a marker keeps
      * it read-only for them (KERNEL.md, rule 2). */
     span_protect(&fill.span, fill.through);
+    if (write) {
+        span_tell_open(&fill.span, fill.through);
+    }
     offset = fill.span.start;
     while (offset < fill.span.end) {
         offset = fill_some(&fill, offset);

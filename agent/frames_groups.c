@@ -225,5 +225,7 @@ void frames_scatter(struct frames *frames, region_id region, uint64_t page, uint
     memset(group->here, 1, count);
     group->count_here = count;
     span_punch(&whole);
+    span_tell_settled(&whole);
+    span_tell_changed(&whole);
     frames->counters.groups_scattered++;
 }

@@ -108,6 +108,7 @@ void frames_allow(struct frames *frames, region_id region, uint64_t page, uint32
 
     if (span_find_whole(frames, region, page, count, &span) &&
         find_part(frames, map, &span, &found, &start, &len_bytes)) {
+        span_tell_open(&span, found);
         found->ops->allow(found, start, len_bytes);
     }
 }
@@ -140,6 +141,7 @@ void frames_protect(struct frames *frames, region_id region, uint64_t page, uint
 
     if (span_find_whole(frames, region, page, count, &span)) {
         span_protect(&span, NULL);
+        span_tell_settled(&span);
     }
 }
 
@@ -169,6 +171,7 @@ void frames_drop(struct frames *frames, region_id region, uint64_t page, uint32_
     }
     span_hide(&span);
     span_punch(&span);
+    span_tell_changed(&span);
 }
 
 void frames_poison(struct frames *frames, region_id region, uint64_t page, uint32_t count)
@@ -309,6 +312,7 @@ int frames_atomic(struct frames *frames, const struct frames_atomic *atomic, uin
     if (after != before && !groups_write(&span, (const uint8_t *)&bytes)) {
         return DSM_ESYS;
     }
+    span_tell_changed(&span);
     *old = before;
     return 0;
 }

@@ -8,6 +8,7 @@
 #include "agent/log.h"
 #include "agent/table.h"
 #include "agent/watch.h"
+#include "net/stale_map.h"
 
 /** A mapping of a local program. */
 struct frames_map {
@@ -23,6 +24,7 @@ struct frames_map {
     void *watch;                 /* what ops keep of it */
     int descriptor;              /* a userfaultfd or a channel; -1: not attached */
     bool lost;                   /* the program has exited, or was ended: its socket will say so */
+    struct stale_map stale;      /* what its program is told of changes; none: it has not asked */
     bool polled;                 /* `poll` has to be closed by the loop before the memory goes */
     uv_poll_t poll;
 };
@@ -110,6 +112,13 @@ void span_protect(const struct frames_span *span, const struct frames_map *excep
 void span_hide(const struct frames_span *span);
 /** Write-protect and hide a range, and wait until that holds. */
 void span_take(const struct frames_span *span);
+/**
+ * The range is about to be written by one mapping (NULL: the agent), can be no more, was dropped or
+ * written: tell the programs that follow changes (net/stale_map.h, whose rules say when).
+ */
+void span_tell_open(const struct frames_span *span, const struct frames_map *writer);
+void span_tell_settled(const struct frames_span *span);
+void span_tell_changed(const struct frames_span *span);
 /** Make room for waiting for so many mappings; false without memory. */
 bool wait_reserve(struct frames *frames, uint32_t count);
 /** Wait until every program has carried out what it was ordered, or has ended (frames_wait.c). */

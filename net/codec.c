@@ -168,13 +168,14 @@ enum session_field {
 };
 
 /** The row of SESSION_REPLY is not here: a reply has a struct of its own. */
-static const uint32_t session_masks[SESSION_REPLY - SESSION_HELLO] = {
+static const uint32_t session_masks[SESSION_KINDS - SESSION_HELLO] = {
     [SESSION_HELLO - SESSION_HELLO] = S_number | S_version,
     [SESSION_CALL - SESSION_HELLO] = S_number | S_call,
     [SESSION_ATTACH - SESSION_HELLO] =
         S_number | S_map | S_address | S_size_bytes | S_backend | S_why,
     [SESSION_STATS - SESSION_HELLO] = S_number,
     [SESSION_ADMIN - SESSION_HELLO] = S_number | S_cursor | S_topic,
+    [SESSION_FOLLOW - SESSION_HELLO] = S_number | S_map,
 };
 
 const char *session_backend_name(uint32_t backend)
@@ -235,7 +236,8 @@ static struct field_group wire_group(uint32_t kind)
 
 static bool session_is_request(uint32_t kind)
 {
-    return kind >= SESSION_HELLO && kind < SESSION_REPLY;
+    return kind >= SESSION_HELLO && kind < SESSION_KINDS &&
+           session_masks[kind - SESSION_HELLO] != 0;
 }
 
 static struct field_group session_group(uint32_t kind)

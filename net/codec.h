@@ -75,6 +75,7 @@ enum session_kind {
     SESSION_ADMIN,  /* topic, cursor -> text: a piece of JSON; cursor of the next piece, 0: that
                        was all */
     SESSION_REPLY,  /* the agent's answer to any of them */
+    SESSION_FOLLOW, /* map -> error; with the descriptor of a net/stale_map.h (value 1) */
     SESSION_KINDS,
 };
 

@@ -25,8 +25,7 @@
  *   stacks      Where SIGSEGV serves the faults, a thread with its stack inside a region needs
  *               sigaltstack(2) elsewhere, with room for each handler that may nest.
  *   granularity Ownership moves in whole pages (options.page_size, 4 KiB by default): two variables
- *   on
- *               one page that two nodes write make that page travel. Correct, but slow.
+ *               on a page that two nodes write make it travel. Correct, but slow (dsm_release.h).
  *   lost owner  When the only copy of a page dies with its node, touching it gives SIGBUS, and the
  *               agent logs region, page, node and cause. Never an old copy, never zeros.
  *   lost agent  When the agent of this node goes away, every mapping is fenced: touching one gives
@@ -37,15 +36,15 @@
  *               another thread is using it.
  *
  * Consistency  Loads and stores of all programs and nodes are sequentially consistent in a region,
- *              so C11 atomics and lock-free code work between machines as they do on one.
+ *              so C11 atomics and lock-free code work between machines as they do on one. A mapping
+ *              may ask for less (DSM_RELEASE, dsm_release.h).
  *
  * Errors       Functions return 0 or a negative DSM_E... value; results leave through the last
  *              parameters and are written only on success. dsm_strerror() gives the general text,
  *              dsm_last_error() the sentence that names the thing and says what to do.
  *              Beside its own errors, a function that asks the agent returns DSM_ENOMEM or DSM_ESYS
- *              when this process has no memory or no descriptor left for it, or the kernel refuses:
- *              nothing was done then, and it may be called again. To unlock, post, unmap and close
- *              takes neither memory nor descriptors.
+ *              when this process has no memory or descriptor left for it, or the kernel refuses: it
+ *              may be called again then. To unlock, post, unmap and close takes neither.
  */
 #ifndef DSM_H
 #define DSM_H
@@ -259,7 +258,7 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
  *             and of this machine's; when offset is none of the latter, plus what is over
  * @offset     bytes, a multiple of the region's page size, whatever this machine's is
  * @len_bytes  at least 1; rounded up to whole pages, of this machine when those are larger
- * @protection DSM_READ, or DSM_READ | DSM_WRITE
+ * @protection DSM_READ, or DSM_READ | DSM_WRITE; either with DSM_RELEASE
  * @mapped     the address; release with dsm_shm_unmap()
  *
  * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, unknown protection or $DSM_FAULTS
@@ -467,4 +466,5 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 }
 #endif
 #include "dsm_io.h"
+#include "dsm_release.h"
 #endif

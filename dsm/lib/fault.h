@@ -115,6 +115,11 @@ int fault_init(struct fault *fault, int device, int socket);
  *         DSM_EPERM, DSM_ESYS, DSM_ENOMEM
  */
 int fault_choose(struct fault *fault, char *text);
+/**
+ * A userfaultfd by the way of the chosen back end, which must serve system calls; nothing is
+ * agreed with the kernel on it yet. Returns -1 with errno.
+ */
+int fault_descriptor(const struct fault *fault);
 /** Close what fault_init() was given and fault_choose() made. */
 void fault_close(struct fault *fault);
 /** As fault_close() in a forked child, where no thread exists and no lock can be trusted. */

@@ -63,6 +63,11 @@ static int by_call_for_user_mode(const struct fault *fault)
     return (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK | UFFD_USER_MODE_ONLY);
 }
 
+int fault_descriptor(const struct fault *fault)
+{
+    return fault->ops == &fault_device_ops ? by_device(fault) : by_call(fault);
+}
+
 /* Returns the descriptor or an error. */
 static int descriptor_new(const struct fault *fault, int (*make)(const struct fault *fault),
                           char *text)

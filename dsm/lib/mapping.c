@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm/lib/mapping.h"
+#include "dsm/lib/view.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -53,7 +54,7 @@ static int place_check(struct dsm_region *region, const struct mapping_wish *wis
     return 0;
 }
 
-static int wish_check(struct dsm_region *region, const struct mapping_wish *wish)
+int mapping_check(struct dsm_region *region, const struct mapping_wish *wish)
 {
     uint64_t room = lead_of(region, wish->offset) + step_of(region);
     int error;
@@ -63,7 +64,8 @@ static int wish_check(struct dsm_region *region, const struct mapping_wish *wish
     }
     if (wish->protection != DSM_READ && wish->protection != (DSM_READ | DSM_WRITE)) {
         return map_fail(region, DSM_EINVAL,
-                        "unknown protection; use DSM_READ or DSM_READ | DSM_WRITE");
+                        "unknown protection; use DSM_READ or DSM_READ | DSM_WRITE, and "
+                        "DSM_RELEASE with either");
     }
     error = place_check(region, wish);
     if (error != 0) {
@@ -161,6 +163,31 @@ static int mmap_fail(struct dsm_region *region, const struct mapping_wish *wish)
                         error == DSM_EBUSY ? "something is mapped there" : strerror(number),
                         wish->address != NULL ? "choose another address, or NULL for any"
                                               : "ask for less, or raise the limits (ulimit -v)");
+}
+
+int mapping_reserve(struct dsm_region *region, const struct mapping_wish *wish, uint64_t len_bytes,
+                    uint8_t **room)
+{
+    void *got;
+
+    if (wish->address == NULL) {
+        got = reserve_aligned(len_bytes, region->page_size);
+    } else {
+        uint8_t *at = (uint8_t *)wish->address - lead_of(region, wish->offset);
+
+        got = mmap(at, len_bytes, PROT_NONE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+        if (got != MAP_FAILED && got != at) {
+            (void)munmap(got, len_bytes);
+            errno = EEXIST;
+            got = MAP_FAILED;
+        }
+    }
+    if (got == MAP_FAILED) {
+        return mmap_fail(region, wish);
+    }
+    *room = got;
+    return 0;
 }
 
 /* The kernel does not take an advice that the mapping cannot do without. */
@@ -335,7 +362,7 @@ int mapping_make(struct dsm_region *region, const struct mapping_wish *wish,
     int error = session_check(dsm);
 
     if (error == 0) {
-        error = wish_check(region, wish);
+        error = mapping_check(region, wish);
     }
     if (error != 0) {
         return error;
@@ -361,6 +388,7 @@ int mapping_make(struct dsm_region *region, const struct mapping_wish *wish,
     }
     new->map = answer.reply.map;
     new->region = region->handle.id;
+    new->is_base = wish->is_base;
     new->window_of = wish->is_window ? region : NULL;
     new->offset = call.offset;
     new->lead_bytes = lead;
@@ -395,8 +423,13 @@ int dsm_shm_map(struct dsm_region *region, void *address, uint64_t offset, uint6
     struct mapping_wish wish = {
         .address = address, .offset = offset, .len_bytes = len_bytes, .protection = protection};
     struct mapping *mapping;
-    int error = mapping_make(region, &wish, &mapping);
+    int error;
 
+    if ((protection & DSM_RELEASE) != 0) {
+        wish.protection &= ~DSM_RELEASE;
+        return view_map(region, &wish, mapped);
+    }
+    error = mapping_make(region, &wish, &mapping);
     if (error == 0) {
         *mapped = mapping->address + mapping->lead_bytes;
     }
@@ -411,7 +444,8 @@ int dsm_shm_unmap(struct dsm *dsm, void *mapped)
     if (error != 0) {
         return error;
     }
-    map = space_remove_at(&dsm->space, mapped);
+    map = view_remove_at(dsm, mapped, &error);
+    map = map != 0 ? map : space_remove_at(&dsm->space, mapped);
     if (map == 0) {
         return session_fail(dsm, DSM_EINVAL,
                             "unmap: nothing of this session is mapped at %p; give what "
@@ -421,5 +455,5 @@ int dsm_shm_unmap(struct dsm *dsm, void *mapped)
     /* In this order: what the agent does to the range until it hears of this, the kernel refuses.
      */
     mapping_tell_gone(dsm, "", map);
-    return 0;
+    return error;
 }

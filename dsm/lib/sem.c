@@ -49,14 +49,14 @@ int dsm_sem_wait(struct dsm_sem *sem, int64_t timeout_ms)
     struct sync_wish wish = {
         .verb = "wait for semaphore", .op = SYNC_SEM_WAIT, .timeout_ms = timeout_ms};
 
-    return sync_wait(&sem->handle, &wish);
+    return sync_wait_acquired(&sem->handle, &wish);
 }
 
 int dsm_sem_post(struct dsm_sem *sem)
 {
     struct sync_wish wish = {.verb = "post semaphore", .op = SYNC_SEM_POST};
 
-    return sync_do(&sem->handle, &wish, NULL);
+    return sync_do_released(&sem->handle, &wish);
 }
 
 int dsm_sem_value(struct dsm_sem *sem, uint32_t *value)

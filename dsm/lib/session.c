@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "dsm/lib/channel.h"
+#include "dsm/lib/view.h"
 
 #define SOCKET_PATH "/run/dsm/agent.sock"
 #define CONNECT_TIMEOUT_MS 10000
@@ -95,7 +96,7 @@ static int fail_unanswered(struct dsm *dsm, int error, const struct deed *deed)
 /* A descriptor comes with two replies; one that comes with another would never be closed. */
 static void descriptor_check(const struct session_request *request, struct answer *answer)
 {
-    bool may_come = request->kind == SESSION_HELLO ||
+    bool may_come = request->kind == SESSION_HELLO || request->kind == SESSION_FOLLOW ||
                     (request->kind == SESSION_CALL && request->call.kind == CALL_MAP);
 
     if (answer->descriptor >= 0 && (!may_come || answer->reply.error != 0)) {
@@ -252,10 +253,16 @@ static int session_start(struct dsm *dsm)
     if (error != 0) {
         goto close_fault;
     }
+    error = views_init(&dsm->views);
+    if (error != 0) {
+        goto close_space;
+    }
     error = watchdog_start(&dsm->watchdog, dsm->socket, &events);
     if (error == 0) {
         return 0;
     }
+    views_close(dsm);
+close_space:
     space_close(&dsm->space);
 close_fault:
     fault_close(&dsm->fault);
@@ -329,10 +336,12 @@ void dsm_disconnect(struct dsm *dsm)
     if (dsm->pid != getpid()) {
         /* The parent goes on using the socket; nothing but this process's copies may go. */
         watchdog_close_in_child(&dsm->watchdog);
+        views_close_in_child(&dsm->views);
         space_close_in_child(&dsm->space);
         requests_close_in_child(&dsm->requests);
         fault_close_in_child(&dsm->fault);
     } else {
+        views_close(dsm); /* while the agent still serves, and the watchdog tells if it does not */
         watchdog_stop(&dsm->watchdog);
         space_close(&dsm->space);
         farewell(dsm->socket);

@@ -11,6 +11,7 @@
 #include "dsm/lib/fault.h"
 #include "dsm/lib/request.h"
 #include "dsm/lib/space.h"
+#include "dsm/lib/views.h"
 #include "dsm/lib/watchdog.h"
 
 /** How long the agent may take for what waits for nobody else. */
@@ -44,6 +45,7 @@ struct dsm {
     struct sockaddr_un address;
     struct fault fault;
     struct space space;
+    struct views views;
     struct watchdog watchdog;
     struct requests requests;
     pthread_mutex_t handles_lock;

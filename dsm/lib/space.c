@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dsm.h"
+#include "dsm/lib/view.h"
 
 int space_init(struct space *space, struct fault *fault)
 {
@@ -119,6 +120,17 @@ int space_set_ready(struct space *space, struct mapping *mapping)
     return error;
 }
 
+int space_set_view(struct space *space, struct mapping *base, struct view *view)
+{
+    int error;
+
+    (void)pthread_mutex_lock(&space->lock);
+    error = base->fenced && view != NULL ? DSM_ENOAGENT : 0;
+    base->view = error == 0 ? view : NULL;
+    (void)pthread_mutex_unlock(&space->lock);
+    return error;
+}
+
 /* Under the lock, which it lets go while it waits; `leaving` keeps new users and other removers
  * out. */
 static map_id remove_locked(struct space *space, struct mapping *mapping)
@@ -160,7 +172,7 @@ map_id space_remove_at(struct space *space, const void *address)
         struct mapping *mapping = space->list[at - 1];
 
         if (mapping->address + mapping->lead_bytes == address && mapping->window_of == NULL &&
-            mapping->ready && !mapping->leaving) {
+            !mapping->is_base && mapping->ready && !mapping->leaving) {
             map = remove_locked(space, mapping);
         }
     }
@@ -194,7 +206,8 @@ struct mapping *space_borrow(struct space *space, const struct dsm_region *handl
     for (size_t i = 0; i < space->count && found == NULL; i++) {
         struct mapping *mapping = space->list[i];
 
-        if (mapping->ready && !mapping->leaving && region_id_equal(mapping->region, region) &&
+        if (mapping->ready && !mapping->leaving && !mapping->is_base &&
+            region_id_equal(mapping->region, region) &&
             (mapping->window_of == NULL || mapping->window_of == handle) &&
             (mapping->protection & protection) == protection && offset >= mapping->offset &&
             offset - mapping->offset < mapping->len_bytes) {
@@ -279,6 +292,9 @@ void space_fence(struct space *space, const char *node_name)
         struct mapping *mapping = space->list[i];
 
         space->fault->ops->wake(&mapping->fault, mapping->address, mapping->len_bytes);
+        if (mapping->view != NULL) {
+            view_fence(mapping->view);
+        }
     }
     (void)pthread_mutex_unlock(&space->lock);
 }

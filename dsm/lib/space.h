@@ -17,6 +17,7 @@
 #include "dsm/lib/fault.h"
 
 struct dsm_region;
+struct view;
 
 /** One mapping. */
 struct mapping {
@@ -35,6 +36,8 @@ struct mapping {
     bool leaving; /* being unmapped */
     bool fenced;
     uint32_t count_users;
+    bool is_base;      /* under a view: never the program's, nor dsm_vm_*'s */
+    struct view *view; /* over it; NULL while there is none */
 };
 
 struct space {
@@ -65,6 +68,12 @@ void space_close_in_child(struct space *space);
 int space_add(struct space *space, struct mapping *mapping);
 /** The agent serves it from now on. Errors: DSM_ENOAGENT the session was fenced meanwhile. */
 int space_set_ready(struct space *space, struct mapping *mapping);
+/**
+ * Fence this view with its base from now on; NULL: none any more.
+ *
+ * Errors: DSM_ENOAGENT the session is fenced
+ */
+int space_set_view(struct space *space, struct mapping *base, struct view *view);
 /** Unmap and free; waits until nobody uses it. Returns its map id. */
 map_id space_remove(struct space *space, struct mapping *mapping);
 /** As space_remove() of the program's own mapping that was told to be at address; 0: none is. */

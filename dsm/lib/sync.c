@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "dsm/lib/view.h"
+
 /*
  * The agent keeps the deadline; it alone knows whether the thing was granted in the last moment.
  * Ours is later, in case the agent does not answer at all.
@@ -62,6 +64,29 @@ int sync_wait(struct handle *handle, const struct sync_wish *wish)
                     timeout_ms < 0 ? DSM_FOREVER : timeout_ms + SESSION_TIMEOUT_MS, NULL);
 }
 
+int sync_do_released(struct handle *handle, const struct sync_wish *wish)
+{
+    int released = views_release(handle->dsm, NULL), error;
+    char text[TEXT_BYTES_MAX];
+
+    dsm_last_error(handle->dsm, text, sizeof text);
+    error = sync_do(handle, wish, NULL);
+    if (error == 0 && released != 0) {
+        return session_fail(handle->dsm, released, "%s", text);
+    }
+    return error;
+}
+
+int sync_wait_acquired(struct handle *handle, const struct sync_wish *wish)
+{
+    int error = sync_wait(handle, wish);
+
+    if (error == 0 || error == DSM_EOWNERDEAD) {
+        (void)views_acquire(handle->dsm, NULL);
+    }
+    return error;
+}
+
 /* The agent checks as well; here it costs no packet. */
 static int writable_check(struct dsm_region *region, const char *verb)
 {
@@ -82,7 +107,7 @@ int dsm_mutex_lock(struct dsm_region *region, uint64_t offset, int64_t timeout_m
                              .timeout_ms = timeout_ms};
     int error = writable_check(region, wish.verb);
 
-    return error != 0 ? error : sync_wait(&region->handle, &wish);
+    return error != 0 ? error : sync_wait_acquired(&region->handle, &wish);
 }
 
 int dsm_mutex_unlock(struct dsm_region *region, uint64_t offset)
@@ -90,7 +115,7 @@ int dsm_mutex_unlock(struct dsm_region *region, uint64_t offset)
     struct sync_wish wish = {
         .verb = "unlock mutex of region", .op = SYNC_UNLOCK, .has_offset = true, .offset = offset};
 
-    return sync_do(&region->handle, &wish, NULL);
+    return sync_do_released(&region->handle, &wish);
 }
 
 int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_parties,
@@ -112,7 +137,8 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
                             "%s '%s': 0 parties; a barrier takes 1 at least", wish.verb,
                             region->handle.name);
     }
-    return sync_wait(&region->handle, &wish);
+    error = views_release(region->handle.dsm, NULL);
+    return error != 0 ? error : sync_wait_acquired(&region->handle, &wish);
 }
 
 static int atomic_do(struct dsm_region *region, const struct sync_wish *wish, uint64_t *old)

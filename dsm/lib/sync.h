@@ -17,6 +17,14 @@ struct sync_wish {
 };
 
 /**
+ * Release all views of the session before an operation; what it returns if the release fails is the
+ * release's error, but it is done all the same: others wait for it.
+ */
+int sync_do_released(struct handle *handle, const struct sync_wish *wish);
+/** Acquire in all views of the session after one; a page that is lost is an error to touch. */
+int sync_wait_acquired(struct handle *handle, const struct sync_wish *wish);
+
+/**
  * Do one that waits for nobody.
  *
  * @value its outcome, written on success; may be NULL

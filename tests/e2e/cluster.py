@@ -48,13 +48,13 @@ class ToolDied(Failure):
 class Tool:
     """A program of the service (tests/e2e/tool.c) on a host."""
 
-    def __init__(self, host, uid=None, gid=None, connect=True):
+    def __init__(self, host, uid=None, gid=None, connect=True, environment=None):
         self.host = host
         self.errors = tempfile.TemporaryFile(mode='w+')
         self.last = ''
         self.process = start(host.kind.command('tests/e2e-tool'), host.namespace, uid, gid,
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors,
-                             env=ENVIRONMENT, bufsize=0)
+                             env={**ENVIRONMENT, **(environment or {})}, bufsize=0)
         self.rest = b''
         if connect:
             self.do(f'connect {host.socket}')
@@ -225,8 +225,8 @@ class Host:
         """Until the agent's log has a line that matches; returns the match."""
         return wait_for(lambda: re.search(pattern, self.log()[after:]), what, seconds)
 
-    def tool(self, uid=None, gid=None, connect=True):
-        tool = Tool(self, uid, gid, connect)
+    def tool(self, uid=None, gid=None, connect=True, environment=None):
+        tool = Tool(self, uid, gid, connect, environment)
         self.tools.append(tool)
         return tool
 

@@ -15,12 +15,12 @@ OP = struct.Struct('<IIQQ')
 READS, WRITES = 1, 2
 
 
-def open_made(tool, name, size, slot=0):
+def open_made(tool, name, size, slot=0, protection='w'):
     """Open and map what a program of another host has made: whoever knows of it finds it, as large
     as it is."""
     tool.do(f'open {slot} {name} w 0600')
     same(int(tool.do(f'stat {slot}').split()[0]), size, f'{tool.host.name}: the size of {name}')
-    tool.do(f'map {slot} {slot} 0 {size} w')
+    tool.do(f'map {slot} {slot} 0 {size} {protection}')
     return tool
 
 
@@ -123,9 +123,10 @@ def write_dump(path, thread, ops):
 class Differential:
     """A random program on plain memory and on a region: the same at each barrier and at the end."""
 
-    def __init__(self, cluster, phases, seed):
+    def __init__(self, cluster, phases, seed, protections=('w',)):
         dice = random.Random(seed)
         self.cluster, self.phases, self.seed = cluster, phases, seed
+        self.protections = protections  # of the workers' mappings, in turn
         self.each = dice.choice((1, 1, 2))
         self.workers = 3 * self.each
         self.page_size = dice.choice((4096, 4096, 4096, 16384))
@@ -146,8 +147,9 @@ class Differential:
         command = f'program {self.seed} {self.phases} {self.workers}'
         plain = [maker.do(f'{command} {who} {self.bytes} {plain_file}', 120)
                  for who in range(self.workers)]
-        for tool in tools:
-            open_made(tool, name, size)
+        for who, tool in enumerate(tools):
+            open_made(tool, name, size,
+                      protection=self.protections[who % len(self.protections)])
         before, begin = moves(tools[::self.each]), time.monotonic()
         for who, tool in enumerate(tools):
             tool.send(f'{command} {who} {self.bytes} {files[who]} 0')

@@ -112,6 +112,7 @@ static const struct command *find_command(const char *name)
 {
     static const struct command *const tables[] = {
         region_commands,  memory_commands,  sync_commands,  litmus_commands, exclusion_commands,
+        release_commands,
         history_commands, program_commands, value_commands, visit_commands,
     };
 

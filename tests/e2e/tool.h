@@ -48,6 +48,7 @@ struct command {
 extern const struct command region_commands[];
 extern const struct command memory_commands[];
 extern const struct command sync_commands[];
+extern const struct command release_commands[];
 extern const struct command litmus_commands[];
 extern const struct command exclusion_commands[];
 extern const struct command history_commands[];

@@ -139,8 +139,11 @@ static int copy_aside(const struct program *program, struct block to, struct blo
         memmove(program->memory + to.begin, program->memory + from.begin, len_bytes);
         return 0;
     }
-    error = dsm_vm_read(program->region, from.begin, bytes, len_bytes);
-    return error ? error : dsm_vm_write(program->region, to.begin, bytes, len_bytes);
+    /* They are about the region: what a view has of it is released before and acquired after. */
+    error = dsm_release(program->region);
+    error = error ? error : dsm_vm_read(program->region, from.begin, bytes, len_bytes);
+    error = error ? error : dsm_vm_write(program->region, to.begin, bytes, len_bytes);
+    return error ? error : dsm_acquire(program->region);
 }
 
 /* One random change of a block. */

@@ -78,13 +78,14 @@ static int on_stat(struct tool *tool, const struct words *words)
     return error;
 }
 
-/* map SLOT REGION OFFSET LENGTH r|w [ADDRESS] */
+/* map SLOT REGION OFFSET LENGTH r|w[v] [ADDRESS]; v: with DSM_RELEASE */
 static int on_map(struct tool *tool, const struct words *words)
 {
     struct mapping *mapping = &tool->maps[word_slot(words, 1)];
     void *address = NULL;
     uint64_t wanted = word_number(words, 6);
-    int protection = DSM_READ | (strchr(word_text(words, 5), 'w') ? DSM_WRITE : 0);
+    int protection = DSM_READ | (strchr(word_text(words, 5), 'w') ? DSM_WRITE : 0) |
+                     (strchr(word_text(words, 5), 'v') ? DSM_RELEASE : 0);
 
     memcpy(&address, &wanted, sizeof(address));
     int error = dsm_shm_map(tool->regions[word_slot(words, 2)], address, word_number(words, 3),

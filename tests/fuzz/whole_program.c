@@ -221,6 +221,12 @@ static void program_ask(struct whole *whole, struct program *program, struct inp
 
     *request = (struct session_request){.kind = which & 128 ? SESSION_STATS : SESSION_ADMIN,
                                         .number = ++program->last_number};
+    if (which > 250) {
+        request->kind = SESSION_FOLLOW;
+        request->map = which - 250;
+        request_send(program, request, -1);
+        return;
+    }
     request->cursor = input_edge(input, UINT64_MAX);
     if (which % 16 < sizeof(topics) / sizeof(topics[0])) {
         snprintf(request->topic, sizeof(request->topic), "%s", topics[which % 16]);

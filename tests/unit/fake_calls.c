@@ -40,6 +40,7 @@ void map_drop(struct fake_agent *fake, struct fake_map *map)
         fake->seen.count_maps--;
         descriptor_close(&map->uffd);
     }
+    stale_map_close(&map->stale);
     *map = (struct fake_map){.uffd = -1, .client = -1};
 }
 
@@ -257,11 +258,41 @@ static void on_attach(struct fake_agent *fake, const struct session_request *req
     reply->reply.error = DSM_EINVAL;
 }
 
+static int on_follow(struct fake_agent *fake, map_id number, struct session_reply *reply)
+{
+    int descriptor = -1;
+
+    reply->reply.error = DSM_EINVAL;
+    for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
+        struct fake_map *map = &fake->maps[i];
+
+        if (map->map == number && map->uffd >= 0) {
+            reply->reply.error =
+                stale_map_make(map->len_bytes / fake->options.page_size, &map->stale, &descriptor);
+        }
+    }
+    reply->value = descriptor >= 0;
+    return descriptor;
+}
+
+/* What is about to be written through one mapping may change under the others. */
+static void tell_open(struct fake_agent *fake, const struct fake_map *writer, uint64_t offset)
+{
+    for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
+        struct fake_map *map = &fake->maps[i];
+
+        if (map != writer && map->stale.words != NULL && offset >= map->offset &&
+            offset < map->offset + map->len_bytes) {
+            stale_map_set_open(&map->stale, (offset - map->offset) / fake->options.page_size, 1);
+        }
+    }
+}
+
 static void on_request(struct fake_agent *fake, int client, const struct session_request *request,
                        int given)
 {
     struct session_reply *reply = calloc(1, sizeof *reply);
-    int descriptor = -1;
+    int descriptor = -1, passed = -1;
 
     if (reply == NULL) {
         abort();
@@ -276,6 +307,9 @@ static void on_request(struct fake_agent *fake, int client, const struct session
         reply->value = descriptor >= 0;
         (void)snprintf(reply->text, sizeof reply->text, FAKE_NODE);
         reply->text_bytes = strlen(reply->text);
+    } else if (request->kind == SESSION_FOLLOW) {
+        descriptor = on_follow(fake, request->map, reply);
+        passed = descriptor;
     } else if (request->kind == SESSION_STATS) {
         reply->count_counters = sizeof(struct dsm_stats) / sizeof(uint64_t);
         for (uint32_t i = 0; i < reply->count_counters; i++) {
@@ -292,6 +326,7 @@ static void on_request(struct fake_agent *fake, int client, const struct session
     } else {
         reply_send(client, reply, descriptor);
     }
+    descriptor_close(&passed);
     free(reply);
 }
 
@@ -364,6 +399,9 @@ static void on_fault(struct fake_agent *fake, const struct fake_map *map,
         (void)ioctl(map->uffd, UFFDIO_WRITEPROTECT, &lift);
         (void)ioctl(map->uffd, UFFDIO_POISON, &poison);
         return;
+    }
+    if (write) {
+        tell_open(fake, map, offset);
     }
     page_make(fake, offset, page);
     if (ioctl(map->uffd, UFFDIO_COPY, &copy) != 0 && errno == EEXIST) {

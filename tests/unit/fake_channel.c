@@ -182,6 +182,23 @@ static void page_store(struct fake_agent *fake, uint64_t offset)
 }
 
 /* KERNEL.md, 4: protect in all programs, copy, punch. */
+static void tell_taken(const struct fake_agent *fake, struct fake_map *map, uint64_t start,
+                       uint64_t end, bool all)
+{
+    uint32_t page_size = fake->options.page_size;
+
+    start = start > map->offset ? start - map->offset : 0;
+    end = end > map->offset ? end - map->offset : 0;
+    end = end < map->len_bytes ? end : map->len_bytes;
+    if (map->stale.words == NULL || start >= end) {
+        return;
+    }
+    stale_map_settle(&map->stale, start / page_size, (end - start) / page_size);
+    if (all) {
+        stale_map_set_changed(&map->stale, start / page_size, (end - start) / page_size);
+    }
+}
+
 void pages_take(struct fake_agent *fake, uint64_t page, uint64_t count, bool all)
 {
     uint64_t start = page * fake_unit(), end = start + count * fake_unit();
@@ -196,6 +213,9 @@ void pages_take(struct fake_agent *fake, uint64_t page, uint64_t count, bool all
     }
     for (uint64_t at = start; all && at < end; at += fake_unit()) {
         page_store(fake, at);
+    }
+    for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
+        tell_taken(fake, &fake->maps[i], start, end, all);
     }
     for (uint32_t i = 0; i < FAKE_MAPS_MAX; i++) {
         struct fake_map *map = &fake->maps[i];

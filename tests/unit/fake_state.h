@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <sys/un.h>
 
+#include "net/stale_map.h"
 #include "tests/unit/fake_agent.h"
 
 enum command {
@@ -22,6 +23,7 @@ struct fake_map {
     int client; /* its socket */
     int uffd;   /* -1 until attached; or a channel */
     bool is_channel, writable;
+    struct stale_map stale; /* its program follows it */
     uint32_t sent, done; /* numbers of orders */
     uint64_t address, offset, len_bytes;
     uint8_t wanted[FAKE_PAGES_MAX]; /* reported while an order was waited for: enum fault_word */

@@ -296,6 +296,29 @@ static void undo_map_twice(struct world *world)
     unmap(world, 1);
 }
 
+static int run_map_view(struct world *world)
+{
+    return dsm_shm_map(world->region, NULL, FAKE_PAGE, 2 * FAKE_PAGE,
+                       DSM_READ | DSM_WRITE | DSM_RELEASE, &world->mapped[0]);
+}
+
+static void prepare_view(struct world *world)
+{
+    volatile uint8_t *bytes;
+
+    assert_int_equal(run_map_view(world), 0);
+    bytes = world->mapped[0];
+    bytes[1] = fake_byte(FAKE_PAGE + 1) ^ 1u;
+    bytes[1] = fake_byte(FAKE_PAGE + 1);
+}
+
+static int run_view(struct world *world)
+{
+    int error = dsm_release(world->region);
+
+    return error != 0 ? error : dsm_acquire(world->region);
+}
+
 static void prepare_unmap(struct world *world)
 {
     assert_int_equal(run_map(world), 0);
@@ -367,6 +390,8 @@ const struct operation operations[] = {
     {"map", NULL, run_map, undo_map, false},
     {"map at", prepare_map_at, run_map_at, undo_map_at, false},
     {"map twice", prepare_map_twice, run_map, undo_map_twice, false},
+    {"map view", NULL, run_map_view, undo_map, false},
+    {"release and acquire", prepare_view, run_view, undo_map, false},
     {"unmap", prepare_unmap, run_unmap, NULL, true},
     {"read", prepare_close, run_read, undo_open, false},
     {"write", prepare_close, run_write, undo_open, false},

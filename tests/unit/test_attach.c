@@ -122,6 +122,15 @@ static void test_attached_back_end_is_told(void **state)
     hush_end(&hush);
     assert_int_equal(place->reply.reply.error, 0);
     assert_non_null(strstr(hush.text, "client attached client=1"));
+    place->request.kind = SESSION_FOLLOW;
+    send_request(place, fd, -1);
+    read_reply(place, fd);
+    assert_int_equal(place->reply.reply.error, 0);
+    assert_int_equal(place->reply.value, 1); /* with a descriptor */
+    send_request(place, fd, -1);
+    read_reply(place, fd);
+    assert_int_equal(place->reply.reply.error, DSM_EINVAL);
+    assert_non_null(strstr(place->reply.text, "follows it already"));
     assert_non_null(strstr(hush.text, "backend=sigsegv why=\"no ?device??agent ends\""));
     hush_close(&hush);
     close(ends[0]);
