@@ -16,36 +16,36 @@
 #include "dsm/core/node_parts.h"
 
 #define RESEND_MS_DEFAULT 1000u
-/* Where the pools are in a node. */
-static const size_t pool_places[] = {
-    offsetof(struct node, context.loop_pool),
-    offsetof(struct node, context.region_pool),
-    offsetof(struct node, pages.directory.pool),
-    offsetof(struct node, pages.requests),
-    offsetof(struct node, pages.waiters),
-    offsetof(struct node, pages.kept_pool),
-    offsetof(struct node, pages.assembly_pool),
-    offsetof(struct node, pages.deferred_pool),
-    offsetof(struct node, homes.transfers),
-    offsetof(struct node, homes.directory.pool),
-    offsetof(struct node, syncs.objects),
-    offsetof(struct node, syncs.ops),
-    offsetof(struct node, clients.clients),
-    offsetof(struct node, clients.handles),
-    offsetof(struct node, clients.maps),
-    offsetof(struct node, calls.pool),
-    offsetof(struct node, catalog.tickets),
-    offsetof(struct node, parked_pool),
-    offsetof(struct node, context.remotes.pool),
-    offsetof(struct node, context.remotes.records),
-    offsetof(struct node, context.remotes.windows),
-};
-
-#define POOLS (sizeof(pool_places) / sizeof(pool_places[0]))
+#define POOLS 22
 
 static struct pool *node_pool(struct node *node, uint32_t index)
 {
-    return (struct pool *)(void *)((uint8_t *)node + pool_places[index]);
+    struct pool *pools[POOLS] = {
+        &node->context.loop_pool,
+        &node->context.region_pool,
+        &node->pages.directory.pool,
+        &node->pages.requests,
+        &node->pages.waiters,
+        &node->pages.kept_pool,
+        &node->pages.assembly_pool,
+        &node->pages.deferred_pool,
+        &node->pages.seat_pool,
+        &node->homes.transfers,
+        &node->homes.directory.pool,
+        &node->syncs.objects,
+        &node->syncs.ops,
+        &node->clients.clients,
+        &node->clients.handles,
+        &node->clients.maps,
+        &node->calls.pool,
+        &node->catalog.tickets,
+        &node->parked_pool,
+        &node->context.remotes.pool,
+        &node->context.remotes.records,
+        &node->context.remotes.windows,
+    };
+
+    return pools[index];
 }
 
 size_t node_size(void)
@@ -171,11 +171,12 @@ static bool work(struct node *node)
     }
     return dispatch_own(node) || pages_retry(&node->pages) || dispatch_deferred(node) ||
            homes_start_ready(&node->homes) || syncs_send_outcome(&node->syncs) ||
-           catalog_try(&node->catalog) || node_call_again(node) || resend_one(node) ||
-           homes_resend(&node->homes) || syncs_resend(&node->syncs) || node_reap_client(node) ||
-           node_try_parked(node) || calls_answer_gone(&node->calls) ||
-           calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
-           pages_read_ahead(&node->pages) || pages_evict(&node->pages);
+           catalog_try(&node->catalog) || catalog_ask_homes(&node->catalog) ||
+           node_call_again(node) || resend_one(node) || homes_resend(&node->homes) ||
+           syncs_resend(&node->syncs) || node_reap_client(node) || node_try_parked(node) ||
+           calls_answer_gone(&node->calls) || calls_unblock(&node->calls) ||
+           pages_tidy_kept(&node->pages) || pages_read_ahead(&node->pages) ||
+           pages_evict(&node->pages);
 }
 
 static void on_event(struct node *node, const struct event *event)
@@ -271,6 +272,8 @@ uint64_t node_deadline(const struct node *node)
     other = syncs_deadline(&node->syncs);
     deadline = other < deadline ? other : deadline;
     other = pages_deadline(&node->pages);
+    deadline = other < deadline ? other : deadline;
+    other = catalog_deadline(&node->catalog);
     deadline = other < deadline ? other : deadline;
     if (!list_is_empty(&node->parked)) {
         other = list_object(node->parked.next, struct parked, place)->deadline_ms;
