@@ -248,7 +248,7 @@ static int decrypt(struct link *link)
     size_t room_bytes;
     size_t len_bytes;
 
-    for (;;) {
+    do {
         room_bytes = frame_reader_room(&link->frames, TLS_RECORD_BYTES, &room);
         if (room_bytes == 0) {
             return fail(link, DSM_ENOMEM, "out of memory");
@@ -259,7 +259,8 @@ static int decrypt(struct link *link)
         if (!frame_reader_commit(&link->frames, len_bytes)) {
             return fail(link, DSM_EPROTO, "the peer sent %s", link->frames.refused);
         }
-    }
+    } while (link->input_bytes > 0 || SSL_pending(link->ssl) > 0);
+    return 0;
 }
 
 /** A connection of TLS begins with a handshake record, or an alert from a peer that will not. */
