@@ -46,6 +46,7 @@ int main(int argc, char **argv)
 
     job_open(&job, argc, argv, &about);
     size_t side = job.size;
+    job_prefer_pages(&job, side * sizeof(double));
     double *memory = job_memory(&job, 2 * side * side * sizeof(double));
     double *grid[2] = {memory, memory + side * side};
 

@@ -77,7 +77,7 @@ static void print_help(const struct job_about *about, FILE *to)
         fprintf(to, "  --iterations=N   how often (default %u)\n", about->iterations);
     }
     fputs("  --striped        spread the pages' homes over the nodes\n"
-          "  --page-size=N    bytes of the region's pages (default 4096)\n"
+          "  --page-size=N    bytes of the region's pages (default: as suits the kernel)\n"
           "  --unchecked      leave out the check of the answer\n"
           "  --socket=PATH    the agent's (default $DSM_SOCKET or /run/dsm/agent.sock)\n"
           "  --help           show this\n\n"
@@ -192,6 +192,16 @@ static void *open_region(struct job *job, const char *suffix, const char *type, 
     check(job, "map the region",
           dsm_shm_map(*region, NULL, 0, len_bytes, DSM_READ | DSM_WRITE, &mapped));
     return mapped;
+}
+
+void job_prefer_pages(struct job *job, uint64_t row_bytes)
+{
+    uint32_t page_size = DSM_PAGE_SIZE_MIN;
+
+    while (page_size < DSM_PAGE_SIZE_MAX && 2 * (uint64_t)page_size <= row_bytes) {
+        page_size *= 2;
+    }
+    job->page_size = job->page_size != 0 ? job->page_size : page_size;
 }
 
 void *job_memory(struct job *job, uint64_t len_bytes)

@@ -69,6 +69,7 @@ int main(int argc, char **argv)
 
     job_open(&job, argc, argv, &about);
     size_t side = job.size;
+    job_prefer_pages(&job, side * sizeof(double));
     double *grid = job_memory(&job, side * side * sizeof(double));
 
     job_share(&job, job.size - 2, &first, &last);
