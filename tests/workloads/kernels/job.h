@@ -59,8 +59,8 @@ struct job {
  */
 void job_open(struct job *job, int argc, char **argv, const struct job_about *about);
 /**
- * Make the region's pages as large as a row, the nearest power of two below, unless --page-size says
- * otherwise: what is read and written together then moves together. Before job_memory().
+ * Make the region's pages as large as a row, the nearest power of two below, unless --page-size
+ * says otherwise: what is read and written together then moves together. Before job_memory().
  */
 void job_prefer_pages(struct job *job, uint64_t row_bytes);
 /**
