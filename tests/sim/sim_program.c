@@ -12,6 +12,8 @@
 #define COME_US 3000u
 /** Slots beyond those of the programs, for their threads. */
 #define THREADS 4u
+/** One deed in so many is advice. */
+#define ADVICE_RARITY 24u
 #define HANG_MIN_US 1000u
 #define HANG_MAX_US 16000000u
 
@@ -312,6 +314,8 @@ static void begin(struct sim *sim, struct sim_program *program)
         unlink_object(sim, program, RECORD_SEM);
     } else if (sim_draw(&program->row, 100) < sim->options.sync_share) {
         sim_sync_begin(sim, program);
+    } else if (program->pages > 0 && sim_chance(&program->row, ADVICE_RARITY)) {
+        sim_touch_advise(sim, program);
     } else {
         sim_touch_begin(sim, program);
     }

@@ -34,6 +34,8 @@ void sim_program_on_action(struct sim *sim, uint32_t node, const struct action *
 
 /** Begin to read or write a page. */
 void sim_touch_begin(struct sim *sim, struct sim_program *program);
+/** Give advice; whatever it says, every byte must be right. */
+void sim_touch_advise(struct sim *sim, struct sim_program *program);
 /** Try to go on. */
 void sim_touch_go_on(struct sim *sim, struct sim_program *program);
 /** The same, of what a mutex protects. */

@@ -201,3 +201,16 @@ void sim_touch_wake(struct sim *sim, uint32_t node, const struct action *action)
         }
     }
 }
+
+void sim_touch_advise(struct sim *sim, struct sim_program *program)
+{
+    uint64_t page = sim_draw(&program->row, program->pages);
+    uint64_t count = 1 + sim_draw(&program->row, program->pages - page);
+    struct call call = {.kind = CALL_ADVISE,
+                        .op = (uint8_t)(DSM_ADVICE_WILL_NEED + sim_draw(&program->row, 2)),
+                        .handle = program->handle,
+                        .offset = page * program->page_bytes,
+                        .size_bytes = count * program->page_bytes};
+
+    sim_program_call(sim, program, &call, SIM_CALLING);
+}
