@@ -4,8 +4,8 @@
  * for as many pages at once as its walk makes likely; ranges behind these are asked for as well, so
  * that they are on their way while a program works on the first, and more of them whenever a
  * program waits for one that has not come yet. Only what is absent and wanted by nobody is asked
- * for ahead (P4 in page.c), only to read, nothing that the budget would throw out again, and no more
- * than some megabytes at a time. What a program says that it will need is asked for likewise.
+ * for ahead (P4 in page.c), only to read, nothing that the budget would throw out again, no more
+ * than some megabytes at a time; what a program says that it will need is asked for likewise.
  */
 #include "dsm/core/group.h"
 
@@ -140,7 +140,8 @@ static bool take_span(struct pages *pages, const struct region *region, struct a
     for (; ahead->done < ahead->run; ahead->done++) {
         page = ahead->page + ahead->done;
         if (page < end && is_free(pages, region, page) &&
-            !region_home_is_lost(pages->context, region, region_home(region, page))) {
+            (region->record.sealed ||
+             !region_home_is_lost(pages->context, region, region_home(region, page)))) {
             *span = pages_alike(pages, region, page,
                                 (struct page_span){page, ahead->run - ahead->done});
             ahead->done += (uint32_t)span->count;
