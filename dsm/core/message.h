@@ -79,6 +79,8 @@ enum message_field {
  *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's
  *                                     copy
  *   ATOMIC_DONE   own node -> home    its outcome
+ *   BARRIER_OVER  any -> node         round `version` of the barrier at `offset` is over; tell
+ *                                     nodes [operand, value), of which you are the first
  */
 #define MESSAGES(X)                                                                                \
     X(1, READ, FIELDS_COMMON | FIELD_floor | FIELD_have, false)                                    \
@@ -103,7 +105,9 @@ enum message_field {
       false)                                                                                       \
     X(18, ATOMIC_DONE, FIELDS_COMMON | FIELD_requester | FIELD_value | FIELD_error, false)         \
     X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
-    X(20, ASK, FIELDS_COMMON, false)
+    X(20, ASK, FIELDS_COMMON, false)                                                               \
+    X(25, BARRIER_OVER,                                                                            \
+      FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)
 
 enum message_kind {
     MESSAGE_NONE = 0,

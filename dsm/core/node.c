@@ -16,6 +16,7 @@
 #include "dsm/core/node_parts.h"
 
 #define RESEND_MS_DEFAULT 1000u
+#define BARRIER_RUN_DEFAULT 9u
 #define POOLS 21
 
 static struct pool *node_pool(struct node *node, uint32_t index)
@@ -60,6 +61,9 @@ int node_init(struct node *node, const struct node_config *config)
         return DSM_EINVAL;
     }
     filled.resend_ms = config->resend_ms != 0 ? config->resend_ms : RESEND_MS_DEFAULT;
+    if (filled.barrier_run == 0) {
+        filled.barrier_run = BARRIER_RUN_DEFAULT;
+    }
     if (filled.read_ahead_pages == 0 || filled.read_ahead_pages > RANGE_PAGES_MAX) {
         filled.read_ahead_pages = RANGE_PAGES_MAX;
     }

@@ -207,6 +207,9 @@ static void dispatch_page(struct node *node, const struct message *message)
     case MESSAGE_SYNC_REPLY:
         calls_on_reply(&node->calls, message);
         break;
+    case MESSAGE_BARRIER_OVER:
+        calls_on_over(&node->calls, message);
+        break;
     default:
         break;
     }
@@ -270,6 +273,7 @@ static const struct dispatch_row dispatch_table[MESSAGE_KINDS] = {
     [MESSAGE_ASK] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_ATOMIC] = {dispatch_page, ADMIT_SELF},
     [MESSAGE_SYNC_REPLY] = {dispatch_page, ADMIT_MEMBER},
+    [MESSAGE_BARRIER_OVER] = {dispatch_page, ADMIT_MEMBER},
 };
 
 /* What only the home of the range may say comes from it, or not at all. */
@@ -317,6 +321,10 @@ void node_on_message(struct node *node, const struct message *message)
         return;
     }
     row = &dispatch_table[message->kind];
+    if (row->handler == NULL) {
+        context->counters.refused++; /* a number that no kind has */
+        return;
+    }
     if (message->epoch != context->epoch) {
         context->counters.old_epoch++;
         return;

@@ -216,9 +216,6 @@ static void fill_request(union any *any, uint32_t kind, uint64_t *random)
         request->backend = SESSION_USERFAULTFD + (uint32_t)draw(random, SESSION_BACKENDS - 2);
         draw_text(random, request->why, sizeof(request->why));
         break;
-    case SESSION_FOLLOW:
-        request->map = (map_id)draw(random, UINT32_MAX);
-        break;
     case SESSION_ADMIN:
         request->cursor = draw(random, UINT64_MAX);
         draw_text(random, request->topic, sizeof(request->topic));
@@ -276,14 +273,18 @@ static const struct sort sorts[] = {
     {sizeof(struct wire), WIRE_HELLO, WIRE_KINDS, fill_wire, pack_wire, unpack_wire},
     {sizeof(struct session_request), SESSION_HELLO, SESSION_REPLY, fill_request, pack_request,
      unpack_request},
-    {sizeof(struct session_request), SESSION_FOLLOW, SESSION_KINDS, fill_request, pack_request,
-     unpack_request},
     {sizeof(struct session_reply), SESSION_REPLY, SESSION_REPLY + 1, fill_reply, pack_reply,
      unpack_reply},
     {sizeof(struct record), RECORD_REGION, RECORD_NODE + 1, fill_record, pack_record,
      unpack_record},
 };
 #define COUNT_SORTS (sizeof(sorts) / sizeof(sorts[0]))
+
+/** Is there a kind of this number? */
+static bool is_kind(const struct sort *sort, uint32_t kind)
+{
+    return sort->unpack != unpack_message || message_kind_fields(kind) != 0;
+}
 
 /** Unpack a copy of exactly that length, so that the address sanitizer sees a read beyond it. */
 static int unpack_exactly(const struct sort *sort, const uint8_t *bytes, size_t len_bytes,
@@ -354,6 +355,9 @@ static void test_each_kind_round_trips(void **state)
         for (uint32_t kind = sorts[s].kind_first; kind < sorts[s].kind_end; kind++) {
             uint64_t largest = 0;
 
+            if (!is_kind(&sorts[s], kind)) {
+                continue;
+            }
             round_trip(&sorts[s], kind, &largest);
             for (int i = 0; i < 200; i++) {
                 round_trip(&sorts[s], kind, &random);
@@ -375,6 +379,9 @@ static void test_other_length_is_refused(void **state)
         for (uint32_t kind = sorts[s].kind_first; kind < sorts[s].kind_end; kind++) {
             struct buffer buffer = {0};
 
+            if (!is_kind(&sorts[s], kind)) {
+                continue;
+            }
             memset(any, 0, sizeof(*any));
             sorts[s].fill(any, kind, &random);
             sorts[s].pack(any, &buffer);
@@ -409,6 +416,9 @@ static void test_changed_byte_is_refused_or_legal(void **state)
             struct buffer buffer = {0};
             size_t len_bytes;
 
+            if (!is_kind(&sorts[s], kind)) {
+                continue;
+            }
             memset(any, 0, sizeof(*any));
             sorts[s].fill(any, kind, &random);
             sorts[s].pack(any, &buffer);
@@ -452,7 +462,7 @@ static void test_other_sort_is_refused(void **state)
         sorts[s].fill(any, sorts[s].kind_first, &random);
         sorts[s].pack(any, &buffer);
         for (size_t other = 0; other < COUNT_SORTS; other++) {
-            if (sorts[other].unpack != sorts[s].unpack) {
+            if (other != s) {
                 assert_int_equal(
                     sorts[other].unpack(buffer_data(&buffer), buffer_len(&buffer), any),
                     DSM_EPROTO);
