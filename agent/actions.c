@@ -173,7 +173,7 @@ static void act_send(struct agent *agent, const struct action *action)
     assert(action->message.to != agent->node);
     /* What is not sent is asked for again: the core repeats, and so does the other side. */
     if (message_bytes(agent, action, &bytes, &len_bytes)) {
-        peers_send_message(agent->peers, &action->message, bytes, len_bytes);
+        peers_send_message(agent->peers, &action->message, bytes, len_bytes, action->may_wait);
     }
 }
 

@@ -2,6 +2,7 @@
 #include "agent/agent.h"
 
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,23 +265,28 @@ int agent_new(const struct config *config, struct agent **result, char *text)
     return 0;
 }
 
-/** Poll for a while after each event from outside, and sleep only then. */
-static void loop_spin(struct agent *agent)
+static uint64_t count_events(const struct agent *agent)
 {
-    uint64_t spin_ns = agent->config.spin_us * 1000;
-    uint64_t last_ns = uv_hrtime();
-    uint64_t seen = 0;
+    return agent->driver ? driver_count_events(agent->driver) : 0;
+}
 
-    while (!agent->is_stopping) {
-        uint64_t count_events = agent->driver ? driver_count_events(agent->driver) : 0;
-        uint64_t now_ns = uv_hrtime();
+/** One turn of the loop: wait as pace.h says, and handle what has come. */
+static void agent_turn(struct agent *agent)
+{
+    struct pace *pace = &agent->pace;
+    uint64_t seen = count_events(agent);
+    enum pace_step step = pace_next(pace, uv_hrtime(), peers_are_holding(agent->peers));
 
-        if (count_events != seen) {
-            seen = count_events;
-            last_ns = now_ns;
-        }
-        uv_run(&agent->loop, now_ns - last_ns < spin_ns ? UV_RUN_NOWAIT : UV_RUN_ONCE);
+    if (step == PACE_FLUSH) {
+        peers_flush(agent->peers);
+        return;
     }
+    if (step == PACE_LOOK) {
+        sched_yield();
+        pace_on_back(pace, uv_hrtime());
+    }
+    uv_run(&agent->loop, step == PACE_SLEEP ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    pace_on_look(pace, uv_hrtime(), count_events(agent) != seen);
 }
 
 /** The programs lose the agent first; what they held is given back while the others still hear us.
@@ -318,7 +324,7 @@ static bool loop_until(struct agent *agent, bool (*is_done)(const struct agent *
     agent->retire_timer.data = &is_late;
     uv_timer_start(&agent->retire_timer, on_retire_timer, timeout_ms, 0);
     while (!is_done(agent) && !is_late) {
-        uv_run(&agent->loop, UV_RUN_ONCE);
+        agent_turn(agent);
     }
     uv_timer_stop(&agent->retire_timer);
     return is_done(agent);
@@ -361,11 +367,9 @@ int agent_run(struct agent *agent)
     if (agent->node == NODE_NONE && !agent->is_stopping) {
         notify_status("waiting for the catalog's keeper");
     }
-    if (agent->config.spin_us > 0) {
-        loop_spin(agent);
-    }
+    pace_init(&agent->pace, agent->config.spin_us, uv_hrtime());
     while (!agent->is_stopping) {
-        uv_run(&agent->loop, UV_RUN_DEFAULT);
+        agent_turn(agent);
     }
     if (agent->error == 0 && agent->driver && agent->clients) {
         agent_retire(agent);

@@ -34,6 +34,7 @@
 #include "agent/frames.h"
 #include "agent/log.h"
 #include "agent/notify.h"
+#include "agent/pace.h"
 #include "agent/peers.h"
 
 /** The client that stands for the agent itself in calls of its own; no program gets this number. */
@@ -50,6 +51,7 @@ struct agent {
     struct tls_context *tls;
     struct frames *frames;
     struct peers *peers;
+    struct pace pace;
     struct catalog *catalog;
     struct driver *driver;   /* NULL before this node has a number */
     struct clients *clients; /* NULL before this node knows its records */

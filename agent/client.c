@@ -13,8 +13,6 @@
 #include "agent/local_socket.h"
 #include "dsm.h"
 
-/* Packets of one client in one turn of the loop. */
-#define PACKETS_PER_TURN 16u
 /* A client that does not read its replies is not read either from here on, ... */
 #define QUEUE_PAUSE_BYTES (256u << 10)
 /* ... and disconnected here. */
@@ -281,23 +279,23 @@ static void on_request(struct client *client, struct session_request *request,
     }
 }
 
-/* Read one packet; false when there is no more for now. */
-static bool client_read(struct client *client)
+/* Read one packet, if there is one. */
+static void client_read(struct client *client)
 {
     struct clients *clients = client->clients;
     struct packet packet = {0};
     int error = packet_receive(client->fd, clients->in, sizeof(clients->in), &packet);
 
     if (error == DSM_EAGAIN) {
-        return false;
+        return;
     }
     if (error == DSM_EPROTO) {
         client_refuse(client, 0, "the packet is too long or carries too many descriptors");
-        return false;
+        return;
     }
     if (error != 0) {
         client_doom(client);
-        return false;
+        return;
     }
     if (session_request_unpack(clients->in, packet.len_bytes, &clients->request) != 0) {
         client_refuse(client, 0, "the packet is no request of the session protocol");
@@ -305,7 +303,6 @@ static bool client_read(struct client *client)
         on_request(client, &clients->request, &packet);
     }
     packet_close_fds(&packet);
-    return true;
 }
 
 static void client_turn(struct client *client, int events)
@@ -317,12 +314,9 @@ static void client_turn(struct client *client, int events)
             client_doom(client);
         }
     }
-    /* Whoever is told of a request may close everything: `clients` is looked at again each time. */
-    for (uint32_t count = 0; count < PACKETS_PER_TURN && client->clients != NULL; count++) {
-        if (client->doomed || client->queue.len_bytes >= QUEUE_PAUSE_BYTES ||
-            !client_read(client)) {
-            break;
-        }
+    /* One packet: what is left is told in the next turn, and mostly nothing is. */
+    if (!client->doomed && client->queue.len_bytes < QUEUE_PAUSE_BYTES) {
+        client_read(client);
     }
 }
 

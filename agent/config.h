@@ -30,7 +30,8 @@
     X(region_max, size, "1T", "size of one region at most")                                        \
     X(lease_ms, number, "5000", "a node that is silent for so long is declared dead")              \
     X(read_ahead_pages, number, "256", "longest sequential request, pages, 1 to 256")              \
-    X(spin_us, number, "0", "poll for so long before sleeping; worth it only with a spare CPU")
+    X(spin_us, number, "50", "poll so long at most before sleeping, while it pays; 0: never")      \
+    X(boost, number, "10", "run before other programs: nice of minus that, if permitted, 0 to 20")
 
 struct config {
 #define CONFIG_MEMBER_text(name) char name[CONFIG_TEXT_BYTES];

@@ -21,6 +21,7 @@
 #define LEASE_MS_MIN 100u
 #define LEASE_MS_MAX 600000u
 #define SPIN_US_MAX 1000000u
+#define BOOST_MAX 20u
 #define HOST_BYTES 256
 
 uint64_t config_budget_bytes(const struct config *config)
@@ -193,6 +194,9 @@ static int check_numbers(const struct config *config, char *error)
     }
     if (result == 0) {
         result = check_number("spin_us", config->spin_us, 0, SPIN_US_MAX, error);
+    }
+    if (result == 0) {
+        result = check_number("boost", config->boost, 0, BOOST_MAX, error);
     }
     return result;
 }

@@ -4,10 +4,12 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "dsm.h"
@@ -206,6 +208,17 @@ static void *loop_realloc(void *old, size_t len_bytes)
     return memory;
 }
 
+/** Programs that compute all the time would else let a page wait for the rest of their slice. */
+static void priority_raise(const struct config *config)
+{
+    int nice = -(int)config->boost;
+
+    if (nice < getpriority(PRIO_PROCESS, 0) && setpriority(PRIO_PROCESS, 0, nice) != 0) {
+        log_line(LOG_LEVEL_INFO, "priority unchanged: boost=%" PRIu64 " is not permitted",
+                 config->boost);
+    }
+}
+
 static int serve(const struct config *config)
 {
     struct agent *agent;
@@ -215,6 +228,7 @@ static int serve(const struct config *config)
     /* A peer or program that hangs up is an error of that write, not the end of the agent. */
     signal(SIGPIPE, SIG_IGN);
     uv_replace_allocator(malloc, loop_realloc, calloc, free);
+    priority_raise(config);
     error = agent_new(config, &agent, text);
     if (error < 0) {
         log_line(LOG_LEVEL_ERROR, "start failed error=\"%s\"", text);

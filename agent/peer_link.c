@@ -54,6 +54,7 @@ void peer_delete(struct peer *peer)
     if (peer->next != NULL) {
         peer->next->link_back = peer->link_back;
     }
+    peer_hold_no_more(peer);
     link_free(peer->link);
     free(peer->stall);
     free(peer);
@@ -89,8 +90,7 @@ bool peer_is_parted(const struct peer *peer, uint64_t now_ms)
     return now_ms >= peer->parting_ms;
 }
 
-/** Nothing more is to come from or go to the other side. */
-static void peer_part_now(struct peer *peer)
+void peer_part_now(struct peer *peer)
 {
     peer->parting_ms = 0;
     peers_schedule(peer->peers, true);
@@ -104,8 +104,7 @@ static void on_shutdown(uv_shutdown_t *request, int status)
     }
 }
 
-/** All is written: say that nothing more follows, and wait for the other side to close. */
-static void peer_shut(struct peer *peer)
+void peer_shut(struct peer *peer)
 {
     if (peer->state != PEER_PARTING || peer->is_shut || peer->parting_ms == 0) {
         return;
@@ -115,105 +114,6 @@ static void peer_shut(struct peer *peer)
     if (uv_shutdown(&peer->shutdown, (uv_stream_t *)&peer->tcp, on_shutdown) != 0) {
         peer_part_now(peer);
     }
-}
-
-/* Sending. */
-
-static void peer_flush(struct peer *peer);
-
-static void on_written(uv_write_t *request, int status)
-{
-    struct peer *peer = request->data;
-    peer->is_writing = false;
-    if (peer->state == PEER_CLOSED) {
-        return;
-    }
-    if (status != 0) {
-        peer_end(peer, DSM_EDOWN, false, "cannot send: %s", uv_strerror(status));
-        peer_part_now(peer);
-        return;
-    }
-    peer_flush(peer);
-}
-
-/** The socket is full: libuv tells when it has taken this piece, which goes before all the rest. */
-static void peer_stall(struct peer *peer, const uint8_t *bytes, size_t len_bytes)
-{
-    if (peer->stall == NULL) {
-        peer->stall = malloc(PEER_STALL_BYTES);
-    }
-    if (peer->stall == NULL) {
-        peer_end(peer, DSM_ENOMEM, false, "out of memory");
-        peer_part_now(peer);
-        return;
-    }
-    size_t piece = len_bytes < PEER_STALL_BYTES ? len_bytes : PEER_STALL_BYTES;
-    memcpy(peer->stall, bytes, piece);
-    uv_buf_t buffer = uv_buf_init((char *)peer->stall, (unsigned int)piece);
-    peer->write.data = peer;
-    int status = uv_write(&peer->write, (uv_stream_t *)&peer->tcp, &buffer, 1, on_written);
-    if (status != 0) {
-        peer_end(peer, DSM_EDOWN, false, "cannot send: %s", uv_strerror(status));
-        peer_part_now(peer);
-        return;
-    }
-    peer->is_writing = true;
-    peer->peers->bytes_sent += piece;
-    link_output_done(peer->link, piece);
-}
-
-/** Hand the link's output to the socket, as much as it takes. */
-static void peer_flush(struct peer *peer)
-{
-    const uint8_t *bytes;
-    size_t len_bytes;
-    while (!peer->is_writing && (len_bytes = link_output(peer->link, &bytes)) > 0) {
-        uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned int)len_bytes);
-        int sent = uv_try_write((uv_stream_t *)&peer->tcp, &buffer, 1);
-        if (sent == UV_EAGAIN) {
-            peer_stall(peer, bytes, len_bytes);
-            return;
-        }
-        if (sent < 0) {
-            peer_end(peer, DSM_EDOWN, false, "cannot send: %s", uv_strerror(sent));
-            peer_part_now(peer);
-            return;
-        }
-        peer->peers->bytes_sent += (uint64_t)sent;
-        link_output_done(peer->link, (size_t)sent);
-    }
-    if (!peer->is_writing) {
-        peer_shut(peer);
-    } else if (peer->state != PEER_PARTING && link_output(peer->link, &bytes) > PEER_OUTPUT_MAX) {
-        peer_end(peer, DSM_EDOWN, false, "it does not take what is sent: %u MiB wait",
-                 PEER_OUTPUT_MAX >> 20);
-        peer_part_now(peer);
-    }
-}
-
-int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_bytes)
-{
-    struct buffer *head = &peer->peers->head;
-    int error = DSM_ENOMEM;
-    if (!head->failed) {
-        error = link_send(peer->link, buffer_data(head), buffer_len(head), payload, payload_bytes);
-    }
-    if (error != 0) {
-        if (peer->state != PEER_PARTING) {
-            const char *text = link_error_text(peer->link);
-            peer_end(peer, error, false, "cannot send: %s", text[0] ? text : dsm_strerror(error));
-        }
-        return DSM_EDOWN;
-    }
-    peer_flush(peer);
-    return 0;
-}
-
-int peer_send_wire(struct peer *peer, const struct wire *wire)
-{
-    buffer_clear(&peer->peers->head);
-    wire_pack(wire, &peer->peers->head);
-    return peer_send_head(peer, NULL, 0);
 }
 
 void peer_end(struct peer *peer, int error, bool bye, const char *format, ...)
@@ -382,9 +282,11 @@ static void peer_receive(struct peer *peer, const uint8_t *bytes, size_t len_byt
     if (link_is_ready(peer->link) && !peer->has_sent_hello) {
         send_hello(peer);
     }
+    peers_hold_answers(peer->peers);
     while (peer->state < PEER_PARTING && (next = link_next(peer->link, &frame)) == 1) {
         on_frame(peer, &frame);
     }
+    peers_send_answers(peer->peers);
     if (peer->state >= PEER_PARTING) {
         return;
     }
@@ -393,7 +295,7 @@ static void peer_receive(struct peer *peer, const uint8_t *bytes, size_t len_byt
         peer_end(peer, next, true, "%s", link_error_text(peer->link));
         return;
     }
-    peer_flush(peer);
+    peer_write(peer);
 }
 
 static void on_alloc(uv_handle_t *handle, size_t suggested_bytes, uv_buf_t *buffer)
@@ -444,6 +346,6 @@ void peer_begin(struct peer *peer)
         peer_end(peer, DSM_ESYS, false, "cannot read: %s", uv_strerror(status));
         return;
     }
-    peer_flush(peer);
+    peer_write(peer);
     peers_schedule(peer->peers, false);
 }

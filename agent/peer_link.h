@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
- * One connection to another agent, and what the four files of peers share: peers.c has the table of
+ * One connection to another agent, and what the five files of peers share: peers.c has the table of
  * members, peers_clock.c what happens by time, peer_dial.c makes and accepts connections,
- * peer_link.c carries one from its first byte to its last.
+ * peer_link.c carries one from its first byte to its last, peer_send.c decides when bytes leave.
  *
  * A connection's life
  *   DIALLING  we are connecting; nothing was sent
@@ -18,6 +18,8 @@
  * ended in the middle of any call L2 on_up() is followed by exactly one on_down(), before the
  * memory goes L3 peers->members[n].peer is UP and has the name and the incarnation of member n,
  * which is alive
+ *   L4 a connection is among peers->holding, by holding_back, exactly while its link holds frames;
+ * those that are due when the bytes from a peer have been handled come first
  */
 #ifndef DSM_AGENT_PEER_LINK_H
 #define DSM_AGENT_PEER_LINK_H
@@ -35,9 +37,14 @@
 /** Bytes of one read, and of what is handed to libuv when the socket is full. */
 #define PEERS_READ_BYTES (256u << 10)
 #define PEER_STALL_BYTES (64u << 10)
+/** Encrypted answers that wait for others at most. */
+#define PEER_ANSWERS_BYTES (64u << 10)
 /** Time between attempts to connect: doubles from the first to the last. */
 #define TARGET_WAIT_MIN_MS 50u
 #define TARGET_WAIT_MAX_MS 2000u
+
+/** When something leaves: see peers_send_message(). */
+enum peer_urgency { PEER_SEND_NOW = 1, PEER_SEND_SOON, PEER_SEND_IDLY };
 
 enum peer_state { PEER_DIALLING = 1, PEER_GREETING, PEER_UP, PEER_PARTING, PEER_CLOSED };
 
@@ -53,6 +60,7 @@ struct target {
 struct peer {
     struct peers *peers;
     struct peer *next, **link_back;
+    struct peer *holding_next, **holding_back; /* L4 */
     uv_tcp_t tcp;
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
@@ -64,6 +72,7 @@ struct peer {
     enum peer_state state;
     bool is_resolving, is_connecting, is_writing, is_shut, is_announced, is_over_told, is_kept;
     bool has_sent_hello, has_left, is_handle_gone;
+    bool is_due;   /* L4 */
     bool is_fatal; /* the end's cause: see on_failure() */
     int error;     /* the end's cause */
     uint32_t node, hello_node, incarnation;
@@ -101,6 +110,10 @@ struct peers {
     uint64_t timer_due_ms;
     uint64_t bytes_sent, bytes_received;
     struct peer *list;
+    struct peer *holding;
+    uint32_t count_due; /* of those, the first so many are due */
+    bool is_receiving;  /* bytes from a peer are being handled */
+    uint64_t count_sends;
     struct member members[NODES_MAX];
     struct target kept;
     bool has_kept;
@@ -131,8 +144,25 @@ void peer_close(struct peer *peer);
 void peer_delete(struct peer *peer);
 /** Have the last words left, or has their time? */
 bool peer_is_parted(const struct peer *peer, uint64_t now_ms);
-/** Encrypt and send what peers->head holds. Errors: DSM_EDOWN. */
-int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_bytes);
+/** Nothing more is to come from or go to the other side. */
+void peer_part_now(struct peer *peer);
+/** All is written: say that nothing more follows, and wait for the other side to close. */
+void peer_shut(struct peer *peer);
+
+/* peer_send.c */
+
+/** Send what peers->head holds. Errors: DSM_EDOWN. */
+int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_bytes,
+                   enum peer_urgency urgency);
+/** Send what is held back, and what the socket did not take before. */
+void peer_flush(struct peer *peer);
+/** Hand the link's output to the socket, as much as it takes. */
+void peer_write(struct peer *peer);
+/** Take the connection out of peers->holding. */
+void peer_hold_no_more(struct peer *peer);
+/** Bytes from a peer are being handled: what is sent soon is held until they have been. */
+void peers_hold_answers(struct peers *peers);
+void peers_send_answers(struct peers *peers);
 int peer_send_wire(struct peer *peer, const struct wire *wire);
 
 /* peer_dial.c */

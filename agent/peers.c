@@ -305,7 +305,7 @@ bool peers_is_up(const struct peers *peers, uint32_t node)
 }
 
 void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
-                        size_t payload_bytes)
+                        size_t payload_bytes, bool may_wait)
 {
     struct peer *peer = message->to < NODES_MAX ? peers->members[message->to].peer : NULL;
     if (peer == NULL) {
@@ -313,7 +313,19 @@ void peers_send_message(struct peers *peers, const struct message *message, cons
     }
     buffer_clear(&peers->head);
     message_pack(message, &peers->head);
-    peer_send_head(peer, payload, payload_bytes);
+    peer_send_head(peer, payload, payload_bytes, may_wait ? PEER_SEND_IDLY : PEER_SEND_SOON);
+}
+
+bool peers_are_holding(const struct peers *peers)
+{
+    return peers->holding != NULL;
+}
+
+void peers_flush(struct peers *peers)
+{
+    while (peers->holding != NULL) {
+        peer_flush(peers->holding);
+    }
 }
 
 int peers_send_wire(struct peers *peers, struct peer *peer, const struct wire *wire)
@@ -331,6 +343,11 @@ void peers_refuse(struct peers *peers, struct peer *peer, int error, const char 
 {
     (void)peers;
     peer_end(peer, error, true, "%s", text);
+}
+
+uint64_t peers_count_sends(const struct peers *peers)
+{
+    return peers->count_sends;
 }
 
 uint64_t peers_bytes_sent(const struct peers *peers)

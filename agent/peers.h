@@ -96,16 +96,26 @@ void peers_set_member(struct peers *peers, uint32_t node, const char *name, uint
 bool peers_is_up(const struct peers *peers, uint32_t node);
 /**
  * Send a protocol message to message->to; dropped without a connection (the core repeats it).
+ * Whatever is given while bytes from a peer are being handled leaves when they have been, what goes
+ * to one peer together.
  *
- * @payload borrowed until return
+ * @payload  borrowed until return
+ * @may_wait nobody waits for it: it is held back until something else goes to that peer, or
+ *           peers_flush()
  */
 void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
-                        size_t payload_bytes);
+                        size_t payload_bytes, bool may_wait);
+/** Is anything held back? */
+bool peers_are_holding(const struct peers *peers);
+/** Send all that is held back. */
+void peers_flush(struct peers *peers);
 /** Send another head. Errors: DSM_EDOWN. */
 int peers_send_wire(struct peers *peers, struct peer *peer, const struct wire *wire);
 int peers_send_wire_to(struct peers *peers, uint32_t node, const struct wire *wire);
 /** Close a connection with a reason that the other side is told (BYE). */
 void peers_refuse(struct peers *peers, struct peer *peer, int error, const char *text);
+/** Pieces so far that were handed to the sockets; several messages may be in one. */
+uint64_t peers_count_sends(const struct peers *peers);
 /** Bytes so far on the wire, encrypted. */
 uint64_t peers_bytes_sent(const struct peers *peers);
 uint64_t peers_bytes_received(const struct peers *peers);

@@ -269,6 +269,7 @@ static struct dsm_stats stats_read(const struct agent *agent)
         .faults_remote = core->faults_remote,
         .messages_sent = core->messages_sent,
         .messages_received = core->messages_received,
+        .sends = peers_count_sends(agent->peers),
         .bytes_sent = peers_bytes_sent(agent->peers),
         .bytes_received = peers_bytes_received(agent->peers),
         .pages_sent = core->pages_sent,

@@ -31,6 +31,8 @@ struct link {
     struct buffer output;
     struct frame_reader frames;
     uint64_t key_records; /* sent under this key */
+    uint64_t count_records;
+    struct buffer held;   /* the beginning of a record, of frames still to be encrypted */
     int error;
     char error_text[ERROR_TEXT_BYTES];
     char peer_name[RECORD_NAME_BYTES];
@@ -246,7 +248,7 @@ static int decrypt(struct link *link)
     size_t room_bytes;
     size_t len_bytes;
 
-    for (;;) {
+    do {
         room_bytes = frame_reader_room(&link->frames, TLS_RECORD_BYTES, &room);
         if (room_bytes == 0) {
             return fail(link, DSM_ENOMEM, "out of memory");
@@ -257,7 +259,8 @@ static int decrypt(struct link *link)
         if (!frame_reader_commit(&link->frames, len_bytes)) {
             return fail(link, DSM_EPROTO, "the peer sent %s", link->frames.refused);
         }
-    }
+    } while (link->input_bytes > 0 || SSL_pending(link->ssl) > 0);
+    return 0;
 }
 
 /** A connection of TLS begins with a handshake record, or an alert from a peer that will not. */
@@ -307,7 +310,7 @@ int link_next(struct link *link, struct frame *frame)
 
 static int encrypt(struct link *link, const uint8_t *bytes, size_t len_bytes)
 {
-    size_t written_bytes;
+    size_t written_bytes, records = (len_bytes + TLS_RECORD_BYTES - 1) / TLS_RECORD_BYTES;
 
     if (link->key_records >= TLS_KEY_RECORDS) {
         if (SSL_key_update(link->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) != 1) {
@@ -315,18 +318,61 @@ static int encrypt(struct link *link, const uint8_t *bytes, size_t len_bytes)
         }
         link->key_records = 0;
     }
-    link->key_records += (len_bytes + TLS_RECORD_BYTES - 1) / TLS_RECORD_BYTES;
+    link->key_records += records;
+    link->count_records += records;
     if (SSL_write_ex(link->ssl, bytes, len_bytes, &written_bytes) != 1) {
         return fail_tls(link, 0);
     }
     return 0;
 }
 
-int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
+int link_seal(struct link *link)
+{
+    int error = link->error;
+
+    if (!error && buffer_len(&link->held) > 0) {
+        ERR_clear_error();
+        error = encrypt(link, buffer_data(&link->held), buffer_len(&link->held));
+        buffer_clear(&link->held);
+    }
+    return error;
+}
+
+/** Put bytes behind those that are held; a record that is full is encrypted. */
+static int hold(struct link *link, const uint8_t *bytes, size_t len_bytes)
+{
+    while (len_bytes > 0) {
+        size_t room_bytes = TLS_RECORD_BYTES - buffer_len(&link->held);
+        size_t piece_bytes = len_bytes < room_bytes ? len_bytes : room_bytes;
+        int error = 0;
+
+        buffer_append(&link->held, bytes, piece_bytes);
+        if (link->held.failed) {
+            return fail(link, DSM_ENOMEM, "out of memory");
+        }
+        bytes += piece_bytes;
+        len_bytes -= piece_bytes;
+        if (piece_bytes == room_bytes) {
+            error = link_seal(link);
+        }
+        if (!error && len_bytes >= TLS_RECORD_BYTES) {
+            /* Of what is long OpenSSL makes full records from where it is. */
+            piece_bytes = len_bytes - len_bytes % TLS_RECORD_BYTES;
+            error = encrypt(link, bytes, piece_bytes);
+            bytes += piece_bytes;
+            len_bytes -= piece_bytes;
+        }
+        if (error) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+int link_hold(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
               size_t payload_bytes)
 {
-    uint8_t record[TLS_RECORD_BYTES];
-    size_t joined_bytes;
+    uint8_t header[FRAME_HEADER_BYTES];
     int error;
 
     if (link->error) {
@@ -339,21 +385,25 @@ int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const u
         (payload_bytes > 0 && !frame_head_has_payload(head, head_bytes))) {
         return DSM_EINVAL;
     }
-    /* One record for what fits into one; of more, the first record is full and OpenSSL reads the
-     * rest from where it is. */
-    joined_bytes = TLS_RECORD_BYTES - FRAME_HEADER_BYTES - head_bytes;
-    joined_bytes = payload_bytes < joined_bytes ? payload_bytes : joined_bytes;
-    frame_header_write(record, head_bytes, payload_bytes);
-    memcpy(record + FRAME_HEADER_BYTES, head, head_bytes);
-    if (joined_bytes > 0) {
-        memcpy(record + FRAME_HEADER_BYTES + head_bytes, payload, joined_bytes);
+    frame_header_write(header, head_bytes, payload_bytes);
+    error = hold(link, header, sizeof(header));
+    if (!error) {
+        error = hold(link, head, head_bytes);
     }
-    ERR_clear_error();
-    error = encrypt(link, record, FRAME_HEADER_BYTES + head_bytes + joined_bytes);
-    if (!error && joined_bytes < payload_bytes) {
-        error = encrypt(link, payload + joined_bytes, payload_bytes - joined_bytes);
-    }
-    return error;
+    return error ? error : hold(link, payload, payload_bytes);
+}
+
+int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
+              size_t payload_bytes)
+{
+    int error = link_hold(link, head, head_bytes, payload, payload_bytes);
+
+    return error ? error : link_seal(link);
+}
+
+uint64_t link_count_records(const struct link *link)
+{
+    return link->count_records;
 }
 
 size_t link_output(struct link *link, const uint8_t **bytes)
@@ -417,6 +467,7 @@ void link_free(struct link *link)
 {
     if (link) {
         SSL_free(link->ssl);
+        buffer_close(&link->held);
         buffer_close(&link->output);
         frame_reader_close(&link->frames);
         free(link);

@@ -5,7 +5,8 @@
  * from the peer go in, bytes for the peer and whole frames come out. The agent, the benchmark's
  * limit and the fuzzer use it alike.
  *
- * What a frame is: net/frame.h. A frame of at most one TLS record (16 KiB) is one record.
+ * What a frame is: net/frame.h. A TLS record (16 KiB at most) holds what was held until it was
+ * sealed: several small frames, one, or a part of a large one.
  */
 #ifndef DSM_NET_LINK_H
 #define DSM_NET_LINK_H
@@ -80,13 +81,21 @@ int link_error(const struct link *link);
 const char *link_error_text(const struct link *link);
 
 /**
- * Send a frame; both parts are copied (encrypted) before return.
+ * Take a frame to be sent; both parts are copied before return. It is encrypted together with what
+ * else was held, by link_seal() or when a record is full, whichever comes first.
  *
  * Errors: DSM_EAGAIN the handshake is not over; or the sticky error
- *         DSM_EINVAL the frame is out of the bounds that the peer would check; nothing was sent
+ *         DSM_EINVAL the frame is out of the bounds that the peer would check; nothing was taken
  */
+int link_hold(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
+              size_t payload_bytes);
+/** Encrypt what is held, if anything is: it is output now. Errors: the sticky error. */
+int link_seal(struct link *link);
+/** link_hold() and link_seal(); errors as link_hold(). */
 int link_send(struct link *link, const uint8_t *head, size_t head_bytes, const uint8_t *payload,
               size_t payload_bytes);
+/** TLS records with frames sent so far. */
+uint64_t link_count_records(const struct link *link);
 
 /** Bytes for the peer, in order: their number, and where they are until the next call. */
 size_t link_output(struct link *link, const uint8_t **bytes);

@@ -234,7 +234,7 @@ static void acknowledge(struct calls *calls, const struct sync_call *call)
         .request = call->out.id,
     };
 
-    context_send(calls->context, &message, BYTES_NONE, 0, 0);
+    context_send_idly(calls->context, &message);
 }
 
 /* A repeated outcome: the first acknowledgement was lost, perhaps. */

@@ -77,6 +77,16 @@ void context_send(struct context *context, const struct message *message, uint32
     }
 }
 
+void context_send_idly(struct context *context, const struct message *message)
+{
+    uint32_t before = context->actions->count;
+
+    context_send(context, message, BYTES_NONE, 0, 0);
+    if (context->actions->count > before) {
+        context->actions->list[before].may_wait = true;
+    }
+}
+
 struct region *context_region(const struct context *context, region_id id)
 {
     const struct list *bucket = &context->regions[id.slot % REGION_BUCKETS];

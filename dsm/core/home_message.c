@@ -287,7 +287,11 @@ void homes_on_confirm(struct homes *homes, const struct message *message)
                                        leave ? transfer->requester : transfer->source);
 
         release.flags = leave ? FLAG_LEAVE : 0;
-        context_send(homes->context, &release, BYTES_NONE, 0, 0);
+        if (leave) {
+            context_send(homes->context, &release, BYTES_NONE, 0, 0);
+        } else {
+            context_send_idly(homes->context, &release);
+        }
     }
     transfer_close(homes, transfer);
 }

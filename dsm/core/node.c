@@ -17,35 +17,37 @@
 
 #define RESEND_MS_DEFAULT 1000u
 #define BARRIER_RUN_DEFAULT 9u
-#define POOLS 21
+
+/* Where the pools are in a node. */
+static const size_t pool_places[] = {
+    offsetof(struct node, context.loop_pool),
+    offsetof(struct node, context.region_pool),
+    offsetof(struct node, pages.directory.pool),
+    offsetof(struct node, pages.requests),
+    offsetof(struct node, pages.waiters),
+    offsetof(struct node, pages.kept_pool),
+    offsetof(struct node, pages.assembly_pool),
+    offsetof(struct node, pages.deferred_pool),
+    offsetof(struct node, homes.transfers),
+    offsetof(struct node, homes.directory.pool),
+    offsetof(struct node, syncs.objects),
+    offsetof(struct node, syncs.ops),
+    offsetof(struct node, clients.clients),
+    offsetof(struct node, clients.handles),
+    offsetof(struct node, clients.maps),
+    offsetof(struct node, calls.pool),
+    offsetof(struct node, catalog.tickets),
+    offsetof(struct node, parked_pool),
+    offsetof(struct node, context.remotes.pool),
+    offsetof(struct node, context.remotes.records),
+    offsetof(struct node, context.remotes.windows),
+};
+
+#define POOLS (sizeof(pool_places) / sizeof(pool_places[0]))
 
 static struct pool *node_pool(struct node *node, uint32_t index)
 {
-    struct pool *pools[POOLS] = {
-        &node->context.loop_pool,
-        &node->context.region_pool,
-        &node->pages.directory.pool,
-        &node->pages.requests,
-        &node->pages.waiters,
-        &node->pages.kept_pool,
-        &node->pages.assembly_pool,
-        &node->pages.deferred_pool,
-        &node->homes.transfers,
-        &node->homes.directory.pool,
-        &node->syncs.objects,
-        &node->syncs.ops,
-        &node->clients.clients,
-        &node->clients.handles,
-        &node->clients.maps,
-        &node->calls.pool,
-        &node->catalog.tickets,
-        &node->parked_pool,
-        &node->context.remotes.pool,
-        &node->context.remotes.records,
-        &node->context.remotes.windows,
-    };
-
-    return pools[index];
+    return (struct pool *)(void *)((uint8_t *)node + pool_places[index]);
 }
 
 size_t node_size(void)

@@ -28,6 +28,8 @@
  * P3 Before bytes leave, every map is write-protected; before a page is dropped likewise.
  * P4 A request asks for pages that are all absent, or that are all read (an upgrade).
  * P5 Bytes that came are never shown writable before the GRANT, if one was announced.
+ * P8 The CONFIRM of a page that was taken away soon after its last grant goes at once: whoever took
+ *    it may be waiting for it again. That of any other page may wait for company on the wire.
  */
 #include "dsm/core/page.h"
 

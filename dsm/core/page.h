@@ -32,6 +32,7 @@ struct page {
     uint64_t owner : 1;           /* the home will ask us for it: never dropped silently */
     uint64_t used : 1;            /* granted since the eviction clock passed */
     uint64_t shown : 1;           /* first of a group that is gathered (group.c) */
+    uint64_t hot : 1;             /* it was taken away soon after it was granted (P8) */
 };
 
 _Static_assert(sizeof(struct page) == 16, "one for each page that was touched here");

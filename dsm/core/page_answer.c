@@ -5,9 +5,12 @@
  */
 #include "dsm/core/group.h"
 
-/* Tell the home that the request's pages are here; also for a request that was closed before. */
+/*
+ * Tell the home that the request's pages are here; also for a request that was closed before.
+ * `idly`: it is not known that anybody waits for it.
+ */
 static void confirm(struct pages *pages, const struct message *message, uint64_t page,
-                    uint32_t count)
+                    uint32_t count, bool idly)
 {
     const struct region *region = context_region(pages->context, message->region);
     struct message answer = {
@@ -24,7 +27,11 @@ static void confirm(struct pages *pages, const struct message *message, uint64_t
         return;
     }
     answer.to = (uint16_t)region_home(region, page);
-    context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+    if (idly) {
+        context_send_idly(pages->context, &answer);
+    } else {
+        context_send(pages->context, &answer, BYTES_NONE, 0, 0);
+    }
 }
 
 /* Some mapping of the region, 0 for none. */
@@ -148,11 +155,13 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
         .request = request->out.id,
         .version = request->version,
     };
-    bool write = request->kind == REQUEST_WRITE;
+    bool write = request->kind == REQUEST_WRITE, is_hot = false;
 
     for (uint32_t i = 0; i < request->granted; i++) {
-        page_grant(pages, request->region, page_get(pages, request->region, request->page + i),
-                   write ? PAGE_WRITE : PAGE_READ, request->version);
+        struct page *page = page_get(pages, request->region, request->page + i);
+
+        page_grant(pages, request->region, page, write ? PAGE_WRITE : PAGE_READ, request->version);
+        is_hot |= page->hot;
     }
     if (write) {
         walks_cut(&request->region->walks[true], request->page + request->count,
@@ -162,7 +171,7 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
     if (!write || request->out.home != pages->context->config.self) {
         pages->clock_idle = 0; /* there is something again that may be let go */
     }
-    confirm(pages, &about, request->page, request->granted);
+    confirm(pages, &about, request->page, request->granted, !is_hot);
     if (pages_group_size(pages, request->region) > 1) {
         groups_gather(pages, request->region, request->page, request->granted,
                       filling_map(pages, request));
@@ -208,7 +217,7 @@ static void take_over(struct pages *pages, const struct message *message)
         page->owner = 1;
         pages->context->counters.pages_received++;
     }
-    confirm(pages, message, message->page, 1);
+    confirm(pages, message, message->page, 1, false);
 }
 
 /* The bytes that came of a request so far go again: they may be sent anew, or not at all. */
@@ -246,7 +255,7 @@ void pages_on_data(struct pages *pages, const struct message *message)
         return;
     }
     if (request == NULL) {
-        confirm(pages, message, message->page, message->granted);
+        confirm(pages, message, message->page, message->granted, false);
         return;
     }
     start_again(pages, request, message);
@@ -321,7 +330,7 @@ void pages_on_grant(struct pages *pages, const struct message *message)
     struct page_request *request = pages_request(pages, message->request);
 
     if (request == NULL) {
-        confirm(pages, message, message->page, message->granted);
+        confirm(pages, message, message->page, message->granted, false);
         return;
     }
     if (!request_matches(request, message)) {
@@ -354,7 +363,7 @@ void pages_on_ask(struct pages *pages, const struct message *message)
     struct page_request *request = pages_request(pages, message->request);
 
     if (request == NULL) {
-        confirm(pages, message, message->page, message->count);
+        confirm(pages, message, message->page, message->count, false);
     } else if (request->kind != REQUEST_LEAVE) {
         drop_received(pages, request); /* from now on others may be given these pages */
         deny(pages, message, message->page, message->count);

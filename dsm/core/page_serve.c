@@ -11,6 +11,9 @@
  */
 #include "dsm/core/group.h"
 
+/** A page is hot that the home takes away within so many of its transfers (P8 in page.c). */
+#define HOT_TRANSFERS 8u
+
 /** The home is asked about bytes put aside after so many times the time of a resend. */
 #define KEPT_RESENDS 10u
 
@@ -104,6 +107,12 @@ static void send_not_here(struct pages *pages, const struct message *forward, ui
     context_send(pages->context, &answer, BYTES_NONE, 0, 0);
 }
 
+/* Somebody else wants the page: was it granted just before? */
+static void note_taken(struct page *page, const struct message *message)
+{
+    page->hot = message->version - page->version <= HOT_TRANSFERS;
+}
+
 /* Write-protect what is writable; the pages are read from now on. */
 static void downgrade(struct pages *pages, const struct message *forward,
                       const struct region *region, uint32_t count)
@@ -114,6 +123,7 @@ static void downgrade(struct pages *pages, const struct message *forward,
         struct page *page = find_page(pages, forward, i);
 
         if (page->state == PAGE_WRITE) {
+            note_taken(page, forward);
             page->state = PAGE_READ;
             pages->context->counters.downgrades++;
             first = i < first ? i : first;
@@ -131,6 +141,7 @@ static void forget_page(struct pages *pages, const struct region *region,
 {
     struct page *page = find_page(pages, message, index);
 
+    note_taken(page, message);
     page_forget(pages, region, page);
     page->version = message->version & ((UINT64_C(1) << 56) - 1);
 }

@@ -180,7 +180,7 @@ static struct walk_plan begin_lane(struct walk *walk, uint64_t position,
     struct walk_plan plan = {0};
     uint64_t widest = smaller(smaller(walk->stride - 1, LANE_MAX), limits->longest);
 
-    walk->run = (uint32_t)smaller((uint64_t)walk->run * 2, widest);
+    walk->run = (uint32_t)smaller((uint64_t)walk->run * GROWTH, widest);
     walk->start = walk->at = position;
     walk->next = position + walk->stride;
     plan_now(walk, limits, position, walk->run, &plan);

@@ -6,7 +6,7 @@
  *   in order, forwards or backwards   each request is four times as long as the one before
  *   every so many pages               three faults at equal distances; a column of a matrix
  *   runs of pages at equal distances  rows of a rectangle: as long as the runs were so far
- *   one such walk beside the other    the next columns: two pages wide, four, ...
+ *   one such walk beside the other    the next columns: four pages wide, sixteen, ...
  *
  * How far ahead a walk asks grows with how far it has come, so that what was fetched for nothing
  * when it ends is no more than a few times what was used; and when several walks in turn ended

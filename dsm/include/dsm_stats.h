@@ -20,6 +20,7 @@ struct dsm;
     X(faults_remote)      /* of them, those that asked a home for a page */                        \
     X(messages_sent)      /* protocol messages to other nodes */                                   \
     X(messages_received)  /* protocol messages from other nodes */                                 \
+    X(sends)              /* pieces handed to the network: several messages may be in one */       \
     X(bytes_sent)         /* on the wire, encrypted, all kinds */                                  \
     X(bytes_received)                                                                              \
     X(pages_sent)         /* pages whose bytes travelled from here */                              \

@@ -118,13 +118,14 @@ int channel_receive(int socket, int64_t deadline, void *bytes, size_t size_bytes
                              .msg_control = control.bytes,
                              .msg_controllen = sizeof control.bytes};
     struct pollfd in = {.fd = socket, .events = POLLIN};
+    bool is_bounded = deadline != INT64_MAX; /* else the socket itself does the waiting */
     ssize_t len;
 
     *arrival = (struct arrival){.descriptor = -1};
-    if (poll(&in, 1, poll_timeout(deadline)) <= 0) {
+    if (is_bounded && poll(&in, 1, poll_timeout(deadline)) <= 0) {
         return 0;
     }
-    len = recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    len = recvmsg(socket, &message, (is_bounded ? MSG_DONTWAIT : 0) | MSG_CMSG_CLOEXEC);
     if (len < 0) {
         return errno == EAGAIN || errno == EINTR || errno == ENOMEM ? 0 : DSM_ENOAGENT;
     }

@@ -41,7 +41,7 @@ def check_convert(program):
 
 def main(program):
     done = subprocess.run([program, '--local', '--json', '--pin', 'none', 'all'],
-                          stdout=subprocess.PIPE, timeout=400, check=False)
+                          stdout=subprocess.PIPE, timeout=500, check=False)
     lines = [json.loads(line) for line in done.stdout.decode().splitlines()]
     by_name = {line['op']: line for line in lines}
     wrong = [] if done.returncode == 0 else [f'exit status {done.returncode}']
@@ -53,6 +53,11 @@ def main(program):
             wrong.append(f'{name} has no {sorted(KEYS - line.keys())}')
         elif line['median'] <= 0 or line['limit'] <= 0 or line['p99'] < line['median'] * 0.5:
             wrong.append(f'{name} is implausible: {line}')
+    # Pages in runs: what is read or written in order takes a few messages for each MiB.
+    for name, bound in (('stream', 0.05), ('stream-back', 0.1), ('stream-column', 0.6),
+                        ('stream-write', 0.05), ('stream-rewrite', 0.05), ('second-toucher', 0)):
+        if by_name.get(name, {}).get('messages_per_op', 0) > bound:
+            wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages a page')
     # READ and DATA, and the CONFIRM that nobody waits for; a lock and its unlock are four.
     for name, bound in (('fault', 3.1), ('upgrade', 3.1), ('pingpong', 4.1), ('barrier', 4.1)):
         if by_name.get(name, {}).get('messages_per_op', 0) > bound:

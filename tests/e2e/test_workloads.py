@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernels of tests/workloads come to the right answer on any number of hosts. How fast they are
-is not judged here: measure.py there measures."""
+"""The workloads of tests/workloads come to the right answers on any number of hosts. How fast they
+are is not judged here: measure.py there measures."""
 
 import os
 import subprocess
@@ -12,6 +12,7 @@ from network import start
 sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
                              'workloads'))
 from kernels import KERNELS, run_jacobi_mpi, run_kernel  # noqa: E402
+from scenes import TASKS, WAYS, make_scene, measure_ways, opened  # noqa: E402
 
 
 def test_kernels_are_right_on_one_two_and_three_hosts(cluster):
@@ -46,3 +47,17 @@ def test_kernel_without_its_ranks_says_what_is_missing(cluster):
         errors = program.communicate(timeout=60)[1]
         same(program.returncode, status, f'exit status with {words}: {errors}')
         true(text in errors, f'{words}: {errors}')
+
+
+def test_scene_is_analysed_alike_whatever_way_its_pixels_come(cluster):
+    """Shared memory, and whatever else is installed of MPI, GDAL and Redis: all numbers are those
+    that numpy found, in the first pass and in the second, on two hosts and on three."""
+    if not os.path.exists(cluster.build + '/tests/workloads/satellite/ingest'):
+        return  # without GDAL there is no scene
+    scene, known = make_scene(cluster.directory, 250)
+    kinds = [kind for kind in WAYS if kind.why_not(cluster.build) is None]
+    for hosts in (2, 3):
+        with opened(kinds, cluster, hosts, scene, known) as ways:
+            seconds = measure_ways(ways, 2, known)
+        true(set(seconds) >= {'dsm', 'gdal'}, f'ways: {set(seconds)}')
+        same({len(seconds['dsm'][task]) for task in TASKS}, {2}, 'passes')

@@ -166,7 +166,7 @@ MUTATIONS = [
              'if (page->state != PAGE_WRITE && page->state != PAGE_READ) {'),
     Mutation('no_confirm_after_close', 'P2', 'a repeated DATA is not confirmed once more', ANSWER,
              '    if (request == NULL) {\n'
-             '        confirm(pages, message, message->page, message->granted);\n'
+             '        confirm(pages, message, message->page, message->granted, false);\n'
              '        return;\n    }\n    start_again',
              '    if (request == NULL) {\n        return;\n    }\n    start_again'),
     Mutation('allow_more_than_granted', 'P5', 'pages that an upgrade did not get may be written',

@@ -293,6 +293,7 @@ static void test_check_names_what_is_wrong(void **state)
         {"read_ahead_pages", "0", "read_ahead_pages = 0: give a value from 1 to 256"},
         {"read_ahead_pages", "257", "read_ahead_pages = 257"},
         {"spin_us", "2000000", "spin_us = 2000000"},
+        {"boost", "21", "boost = 21"},
         {"ca", "/nonexistent/ca", "ca = /nonexistent/ca: No such file"},
         {"certificate", "/", "certificate = /: not a file"},
         {"key", "/nonexistent/key", "dsmctl node add"},

@@ -80,6 +80,25 @@ static void test_range_that_comes_in_pieces_is_confirmed_once(void **state)
     assert_int_equal(solo_counters(p->solo)->pages_resident, 5);
 }
 
+/* Nobody is known to wait for the page again, so its CONFIRM may wait; not that of a hot one. */
+static void test_confirm_may_wait_but_of_a_page_that_was_taken_at_once(void **state)
+{
+    struct solo_page *p = *state;
+    static const uint64_t taken[] = {4 + 8, 4 + 9}; /* so many transfers at the home later */
+
+    for (uint64_t number = 0; number < 2; number++) {
+        solo_fault(p->solo, p->map, number * 9, false);
+        say(p, MESSAGE_DATA, 0, 0, number * 9, 1, 1, 4);
+        assert_true(solo_action(p->solo, ACTION_SEND, count_of(p, ACTION_SEND) - 1)->may_wait);
+        say(p, MESSAGE_INVALIDATE, 0, 0, number * 9, 1, 0, taken[number]);
+        solo_fault(p->solo, p->map, number * 9, false);
+        say(p, MESSAGE_DATA, 0, 0, number * 9, 1, 1, 40);
+        assert_non_null(confirm(p, number * 2 + 1));
+        assert_int_equal(
+            solo_action(p->solo, ACTION_SEND, count_of(p, ACTION_SEND) - 1)->may_wait, number == 1);
+    }
+}
+
 static void test_pieces_that_do_not_fit_are_left_out(void **state)
 {
     struct solo_page *p = *state;
@@ -428,6 +447,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE(test_range_that_comes_in_pieces_is_confirmed_once),
+        FIXTURE(test_confirm_may_wait_but_of_a_page_that_was_taken_at_once),
         FIXTURE(test_pieces_that_do_not_fit_are_left_out),
         FIXTURE(test_bytes_of_another_source_begin_anew),
         FIXTURE(test_announced_grant_is_waited_for_before_anyone_writes),

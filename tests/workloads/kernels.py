@@ -20,6 +20,9 @@ KERNELS = {
     'water': ['--size=101', '--iterations=3'],
 }
 SECONDS = 120
+# Over TCP, on this machine. As many ranks as CPUs poll; more should let each other run.
+MPIRUN = ['mpirun', '--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '--mca', 'btl',
+          'tcp,self', '--mca', 'btl_tcp_if_include', 'lo']
 
 
 def cpus():
@@ -62,10 +65,7 @@ def run_jacobi_mpi(build, ranks, *words):
     program = f'{build}/tests/workloads/kernels/jacobi_mpi'
     if not os.path.exists(program):
         return None
-    # As many ranks as CPUs poll; more let each other run.
-    argv = ['mpirun', '--allow-run-as-root', '--oversubscribe', '--bind-to', 'none', '--mca', 'btl',
-            'tcp,self', '--mca', 'btl_tcp_if_include', 'lo', '--mca', 'mpi_yield_when_idle',
-            str(int(ranks > len(cpus())))]
+    argv = [*MPIRUN, '--mca', 'mpi_yield_when_idle', str(int(ranks > len(cpus())))]
     for rank in range(ranks):
         argv += [':'] if rank else []
         argv += ['-n', '1', 'taskset', '-c', str(cpu_of(rank)), program,

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How what is sent to another agent leaves: at once, with the other answers, or with the next. */
+#include "agent/peer_link.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dsm.h"
+
+/* What is held back (L4). */
+
+void peer_hold_no_more(struct peer *peer)
+{
+    if (peer->holding_back == NULL) {
+        return;
+    }
+    *peer->holding_back = peer->holding_next;
+    if (peer->holding_next != NULL) {
+        peer->holding_next->holding_back = peer->holding_back;
+    }
+    peer->holding_back = NULL;
+    peer->peers->count_due -= peer->is_due;
+    peer->is_due = false;
+}
+
+/** Those that are due go before the others. */
+static void peer_hold(struct peer *peer, bool is_due)
+{
+    struct peer **at = &peer->peers->holding;
+    if (peer->holding_back != NULL && (peer->is_due || !is_due)) {
+        return;
+    }
+    peer_hold_no_more(peer);
+    for (uint32_t i = is_due ? 0 : peer->peers->count_due; i > 0; i--) {
+        at = &(*at)->holding_next;
+    }
+    peer->holding_next = *at;
+    if (*at != NULL) {
+        (*at)->holding_back = &peer->holding_next;
+    }
+    *at = peer;
+    peer->holding_back = at;
+    peer->is_due = is_due;
+    peer->peers->count_due += is_due;
+}
+
+/* Sending. */
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct peer *peer = request->data;
+    peer->is_writing = false;
+    if (peer->state == PEER_CLOSED) {
+        return;
+    }
+    if (status != 0) {
+        peer_end(peer, DSM_EDOWN, false, "cannot send: %s", uv_strerror(status));
+        peer_part_now(peer);
+        return;
+    }
+    peer_write(peer);
+}
+
+/** The socket is full: libuv tells when it has taken this piece, which goes before all the rest. */
+static void peer_stall(struct peer *peer, const uint8_t *bytes, size_t len_bytes)
+{
+    if (peer->stall == NULL) {
+        peer->stall = malloc(PEER_STALL_BYTES);
+    }
+    if (peer->stall == NULL) {
+        peer_end(peer, DSM_ENOMEM, false, "out of memory");
+        peer_part_now(peer);
+        return;
+    }
+    size_t piece = len_bytes < PEER_STALL_BYTES ? len_bytes : PEER_STALL_BYTES;
+    memcpy(peer->stall, bytes, piece);
+    uv_buf_t buffer = uv_buf_init((char *)peer->stall, (unsigned int)piece);
+    peer->write.data = peer;
+    int status = uv_write(&peer->write, (uv_stream_t *)&peer->tcp, &buffer, 1, on_written);
+    if (status != 0) {
+        peer_end(peer, DSM_EDOWN, false, "cannot send: %s", uv_strerror(status));
+        peer_part_now(peer);
+        return;
+    }
+    peer->is_writing = true;
+    peer->peers->count_sends++;
+    peer->peers->bytes_sent += piece;
+    link_output_done(peer->link, piece);
+}
+
+void peer_write(struct peer *peer)
+{
+    const uint8_t *bytes;
+    size_t len_bytes;
+    while (!peer->is_writing && (len_bytes = link_output(peer->link, &bytes)) > 0) {
+        uv_buf_t buffer = uv_buf_init((char *)(uintptr_t)bytes, (unsigned int)len_bytes);
+        int sent = uv_try_write((uv_stream_t *)&peer->tcp, &buffer, 1);
+        if (sent == UV_EAGAIN) {
+            peer_stall(peer, bytes, len_bytes);
+            return;
+        }
+        if (sent < 0) {
+            peer_end(peer, DSM_EDOWN, false, "cannot send: %s", uv_strerror(sent));
+            peer_part_now(peer);
+            return;
+        }
+        peer->peers->count_sends++;
+        peer->peers->bytes_sent += (uint64_t)sent;
+        link_output_done(peer->link, (size_t)sent);
+    }
+    if (!peer->is_writing) {
+        peer_shut(peer);
+    } else if (peer->state != PEER_PARTING && link_output(peer->link, &bytes) > PEER_OUTPUT_MAX) {
+        peer_end(peer, DSM_EDOWN, false, "it does not take what is sent: %u MiB wait",
+                 PEER_OUTPUT_MAX >> 20);
+        peer_part_now(peer);
+    }
+}
+
+void peer_flush(struct peer *peer)
+{
+    peer_hold_no_more(peer);
+    if (link_seal(peer->link) != 0) {
+        peer_end(peer, link_error(peer->link), false, "cannot send: %s",
+                 link_error_text(peer->link));
+    }
+    peer_write(peer);
+}
+
+int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_bytes,
+                   enum peer_urgency urgency)
+{
+    struct buffer *head = &peer->peers->head;
+    int error = DSM_ENOMEM;
+    if (!head->failed) {
+        error = link_hold(peer->link, buffer_data(head), buffer_len(head), payload, payload_bytes);
+    }
+    if (error != 0) {
+        if (peer->state != PEER_PARTING) {
+            const char *text = link_error_text(peer->link);
+            peer_end(peer, error, false, "cannot send: %s", text[0] ? text : dsm_strerror(error));
+        }
+        return DSM_EDOWN;
+    }
+    const uint8_t *bytes;
+    if (urgency == PEER_SEND_NOW || (urgency == PEER_SEND_SOON && !peer->peers->is_receiving) ||
+        link_output(peer->link, &bytes) >= PEER_ANSWERS_BYTES) {
+        peer_flush(peer);
+    } else {
+        peer_hold(peer, urgency == PEER_SEND_SOON);
+    }
+    return 0;
+}
+
+int peer_send_wire(struct peer *peer, const struct wire *wire)
+{
+    buffer_clear(&peer->peers->head);
+    wire_pack(wire, &peer->peers->head);
+    return peer_send_head(peer, NULL, 0, PEER_SEND_NOW);
+}
+
+void peers_hold_answers(struct peers *peers)
+{
+    peers->is_receiving = true;
+}
+
+void peers_send_answers(struct peers *peers)
+{
+    peers->is_receiving = false;
+    while (peers->count_due > 0) {
+        peer_flush(peers->holding);
+    }
+}
