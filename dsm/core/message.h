@@ -81,6 +81,13 @@ enum message_field {
  *   ATOMIC_DONE   own node -> home    its outcome
  *   BARRIER_OVER  any -> node         round `version` of the barrier at `offset` is over; tell
  *                                     nodes [operand, value), of which you are the first
+ *   PULL          requester -> holder [page, count) of a sealed region (sealed.h); with FLAG_COPY:
+ *                                     only what you have; `requester`: a node that is no good as
+ *                                     my parent, or myself
+ *   SEAT          holder -> requester I have not sent all that you asked me for: ask `requester`
+ *                                     from now on; or `error` says why I send nothing
+ *   SEAL          sealer -> home      do you know that the region is sealed?
+ *   SEALED        home -> sealer      yes
  */
 #define MESSAGES(X)                                                                                \
     X(1, READ, FIELDS_COMMON | FIELD_floor | FIELD_have, false)                                    \
@@ -107,7 +114,11 @@ enum message_field {
     X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
     X(20, ASK, FIELDS_COMMON, false)                                                               \
     X(25, BARRIER_OVER,                                                                            \
-      FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)
+      FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)             \
+    X(35, PULL, FIELDS_COMMON | FIELD_requester, false)                                            \
+    X(36, SEAT, FIELDS_COMMON | FIELD_requester | FIELD_error, false)                              \
+    X(37, SEAL, FIELDS_COMMON, false)                                                              \
+    X(38, SEALED, FIELDS_COMMON, false)
 
 enum message_kind {
     MESSAGE_NONE = 0,
@@ -122,7 +133,8 @@ enum message_flag {
     FLAG_WRITE = 1,  /* FORWARD, DATA, LOST: the request is a write request */
     FLAG_GRANT = 2,  /* FORWARD, DATA: a GRANT comes as well; do not write before it */
     FLAG_ZERO = 4,   /* GRANT: the pages were never written: they are zero */
-    FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come; NOT_HERE: see there */
+    FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come; NOT_HERE, PULL: see there;
+                        DATA: of a sealed region, nobody waits for a CONFIRM */
     FLAG_LEAVE = 16, /* DATA, CONFIRM: the bytes are of a page that leaves its owner for its home */
     FLAG_ADOPT = 64, /* CONFIRM, NOT_HERE: the answer to ADOPT */
     FLAG_WAITED = 128, /* from the home: the transfer had to wait for the one before */

@@ -15,20 +15,23 @@
 
 #define ROUNDS_FULL 7u
 #define ROUNDS_QUICK 2u
-#define BUDGET_FULL_S 660.0
+#define BUDGET_FULL_S 540.0
 #define BUDGET_QUICK_S 120.0
+#define WORKLOAD_S 180.0
 #define SPIN_US_DEFAULT 100u
 #define LOCAL_HOSTS 3u
 
 static const char help[] =
-    "usage: dsm-bench report [options] [OPERATION...]\n"
+    "usage: dsm-bench report [options] [OPERATION... | kernels | satellite]\n"
     "\n"
-    "Measures everything, or these operations, on three hosts made for it, and writes a text, all\n"
-    "results and plots. Takes root, and about ten minutes.\n"
+    "Measures everything, or these, on three hosts made for it, and writes a text, all results\n"
+    "and plots. kernels and satellite are the workloads of tests/workloads. Takes root, and ten\n"
+    "to fifteen minutes.\n"
     "\n"
     "options\n"
     "  --out DIR     where to; made when it is not there; default dsm-bench-report\n"
-    "  --quick       within three minutes: fewer rounds, less memory, agents that sleep only\n"
+    "  --quick       within three minutes: fewer rounds, less memory, agents that sleep only, no\n"
+    "                workloads\n"
     "  --rounds N    rounds of operation and limit in turns, 2 to 64\n"
     "  --spin US     for how long agents poll where they do, default 100\n"
     "  --add FILE    lines of JSON from tests/workloads/measure.py --json\n"
@@ -106,11 +109,10 @@ static int save_results(const struct plan *plan)
     return 0;
 }
 
-static void leave_out(struct plan *plan, const struct op *op, const char *place, const char *why)
+static void leave_out(struct plan *plan, const char *name, const char *place, const char *why)
 {
-    json_array_append_new(
-        json_object_get(plan->report, "left_out"),
-        json_pack("{s:s, s:s, s:s}", "op", op->name, "pinning", place, "why", why));
+    json_array_append_new(json_object_get(plan->report, "left_out"),
+                          json_pack("{s:s, s:s, s:s}", "op", name, "pinning", place, "why", why));
 }
 
 static bool is_wanted(const struct plan *plan, const struct op *op)
@@ -147,23 +149,23 @@ static int measure_one(struct plan *plan, struct bench *bench, const struct op *
     char place[32];
 
     if (bench_pin(bench, pinning)) {
-        leave_out(plan, op, pinning_name(pinning), "too few CPUs");
+        leave_out(plan, op->name, pinning_name(pinning), "too few CPUs");
         return 0;
     }
     result_place(bench, place);
     if (clock_us() > plan->end_us) {
-        leave_out(plan, op, place, "the time was over");
+        leave_out(plan, op->name, place, "the time was over");
         return 0;
     }
     fprintf(stderr, "%s, %s\n", op->name, report_place_text(place));
     int error = op_run(bench, op, &result);
     if (error == RUN_MISSING) {
-        leave_out(plan, op, place, "not installed");
+        leave_out(plan, op->name, place, "not installed");
         return 0;
     }
     if (error) {
         plan->is_interrupted = wait_readable(-1, plan->signals_fd, 0) < 0;
-        leave_out(plan, op, place, plan->is_interrupted ? "interrupted" : "failed");
+        leave_out(plan, op->name, place, plan->is_interrupted ? "interrupted" : "failed");
         return -1;
     }
     json_array_append_new(json_object_get(plan->report, "results"), result_to_json(bench, &result));
@@ -219,6 +221,48 @@ static void measure_all(struct plan *plan)
     }
 }
 
+static bool has_operation(const struct plan *plan)
+{
+    bool has = false;
+
+    for (int i = 0; i < plan->count_names; i++) {
+        has |= op_find(plan->names[i]) != NULL;
+    }
+    return has;
+}
+
+static const char *const workloads[] = {"kernels", "satellite"};
+#define WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
+
+static bool is_workload(const char *name)
+{
+    bool is = false;
+
+    for (size_t i = 0; i < WORKLOADS; i++) {
+        is |= !strcmp(workloads[i], name);
+    }
+    return is;
+}
+
+static void measure_workloads(struct plan *plan)
+{
+    bool all = plan->count_names == 0 && !plan->is_quick;
+
+    for (size_t i = 0; i < WORKLOADS; i++) {
+        bool is_named = all;
+
+        for (int k = 0; k < plan->count_names; k++) {
+            is_named |= !strcmp(plan->names[k], workloads[i]);
+        }
+        if (is_named && !plan->is_interrupted &&
+            report_run_workloads(plan->report, workloads[i], plan->signals_fd,
+                                 clock_us() + WORKLOAD_S * 1e6)) {
+            leave_out(plan, workloads[i], "2cpu", "it said why, or its time was over");
+            plan->is_interrupted = wait_readable(-1, plan->signals_fd, 0) < 0;
+        }
+    }
+}
+
 static int write_all(const struct plan *plan)
 {
     char path[PATH_MAX];
@@ -240,29 +284,6 @@ static int write_all(const struct plan *plan)
         printf("%s has %d plots, as PNG and as SVG\n", plan->out, drawn);
     }
     return drawn < 0 ? -1 : 0;
-}
-
-/* Lines of JSON; others are passed over. Returns 0 or -1 after a line on standard error. */
-static int add_lines(json_t *report, const char *path)
-{
-    json_t *workloads = json_object_get(report, "workloads");
-    FILE *file = fopen(path, "re");
-    char line[8192];
-
-    if (!file) {
-        fprintf(stderr, "dsm-bench: %s: %s\n", path, strerror(errno));
-        return -1;
-    }
-    while (fgets(line, sizeof(line), file)) {
-        json_t *object = json_loads(line, 0, NULL);
-
-        if (json_is_object(object)) {
-            json_array_append(workloads, object);
-        }
-        json_decref(object);
-    }
-    fclose(file);
-    return 0;
 }
 
 static int refuse(const char *what, const char *value)
@@ -306,7 +327,7 @@ static int parse_options(int argc, char **argv, struct plan *plan)
             plan->from = optarg;
             break;
         case 'a':
-            if (add_lines(plan->report, optarg)) {
+            if (report_add_lines(plan->report, optarg)) {
                 return 1;
             }
             break;
@@ -330,7 +351,7 @@ static int parse_options(int argc, char **argv, struct plan *plan)
     plan->names = argv + optind;
     plan->count_names = argc - optind;
     for (int i = 0; i < plan->count_names; i++) {
-        if (!op_find(plan->names[i])) {
+        if (!op_find(plan->names[i]) && !is_workload(plan->names[i])) {
             return refuse("there is no operation ", plan->names[i]);
         }
     }
@@ -370,7 +391,10 @@ static int report_measured(struct plan *plan)
         perror("dsm-bench: signalfd");
         return -1;
     }
-    measure_all(plan);
+    if (plan->count_names == 0 || has_operation(plan)) {
+        measure_all(plan);
+    }
+    measure_workloads(plan);
     json_object_set_new(plan->report, "seconds", json_real((clock_us() - begin_us) / 1e6));
     close(plan->signals_fd);
     return save_results(plan) || plan->is_interrupted ? -1 : 0;
@@ -390,7 +414,10 @@ int bench_report(int argc, char **argv)
     }
     if (error == 0) {
         error = (plan.from ? load_report(&plan) : report_measured(&plan)) ? 1 : 0;
-        if (json_array_size(json_object_get(plan.report, "results")) > 0 && write_all(&plan)) {
+        bool has_any = json_array_size(json_object_get(plan.report, "results")) > 0 ||
+                       json_array_size(json_object_get(plan.report, "workloads")) > 0;
+
+        if (has_any && write_all(&plan)) {
             error = 1;
         }
     }

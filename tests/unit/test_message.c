@@ -45,6 +45,10 @@ static const struct expected expected[] = {
     [19] = {"ADOPT", FIELD_version, false},
     [20] = {"ASK", 0, false},
     [25] = {"BARRIER_OVER", FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false},
+    [35] = {"PULL", FIELD_requester, false},
+    [36] = {"SEAT", FIELD_requester | FIELD_error, false},
+    [37] = {"SEAL", 0, false},
+    [38] = {"SEALED", 0, false},
 };
 
 static void test_every_kind_has_its_name_fields_and_payload(void **state)
