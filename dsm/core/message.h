@@ -114,7 +114,7 @@ enum message_field {
     X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
     X(20, ASK, FIELDS_COMMON, false)                                                               \
     X(25, BARRIER_OVER,                                                                            \
-      FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)             \
+      FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)           \
     X(35, PULL, FIELDS_COMMON | FIELD_requester, false)                                            \
     X(36, SEAT, FIELDS_COMMON | FIELD_requester | FIELD_error, false)                              \
     X(37, SEAL, FIELDS_COMMON, false)                                                              \
