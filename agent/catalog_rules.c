@@ -23,7 +23,8 @@ int rules_check_create(const struct record *record, uint32_t node, uint64_t regi
     if (!record_name_is_valid(record->name)) {
         return DSM_ENAME;
     }
-    if ((record->mode & ~MODE_BITS) != 0 || record->unlinked || record->deleted) {
+    if ((record->mode & ~MODE_BITS) != 0 || record->unlinked || record->deleted ||
+        record->sealed) {
         return DSM_EINVAL;
     }
     if (!nodeset_is_part(record->readers, nodeset_of(node)) ||
@@ -114,6 +115,25 @@ static int check_size(const struct record *old, const struct record *new, uint32
     return nodeset_has(old->writers, node) || (rights & RIGHTS_WRITE) != 0 ? 0 : DSM_EACCES;
 }
 
+/** May it be sealed (I1 in sealed.c)? Once it is, nobody has it open for writing ever again. */
+static int check_seal(const struct record *old, const struct record *new, uint32_t node,
+                      uint32_t rights)
+{
+    if (old->sealed && !new->sealed) {
+        return DSM_EACCES;
+    }
+    if (!new->sealed) {
+        return 0;
+    }
+    if (new->kind != RECORD_REGION || !nodeset_is_empty(new->writers)) {
+        return DSM_EINVAL;
+    }
+    if (old->sealed) {
+        return new->size_bytes == old->size_bytes ? 0 : DSM_ESEALED;
+    }
+    return nodeset_has(old->writers, node) || (rights & RIGHTS_WRITE) != 0 ? 0 : DSM_EACCES;
+}
+
 int rules_check_update(const struct record *old, const struct proposal *proposal, uint32_t node,
                        uint64_t region_bytes_max)
 {
@@ -127,5 +147,8 @@ int rules_check_update(const struct record *old, const struct proposal *proposal
         return DSM_EACCES;
     }
     int error = check_users(old, new, node, rights);
+    if (error == 0) {
+        error = check_seal(old, new, node, rights);
+    }
     return error != 0 ? error : check_size(old, new, node, rights, region_bytes_max);
 }

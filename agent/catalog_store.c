@@ -185,7 +185,8 @@ static int apply_update(struct catalog_store *store, uint32_t node, const struct
     }
     *id = old.id;
     if (old.unlinked == record.unlinked && nodeset_equal(old.readers, record.readers) &&
-        nodeset_equal(old.writers, record.writers) && old.size_bytes == record.size_bytes) {
+        nodeset_equal(old.writers, record.writers) && old.size_bytes == record.size_bytes &&
+        old.sealed == record.sealed) {
         return 0;
     }
     return record_change(store, &record, changes);

@@ -38,8 +38,8 @@ void catalog_store_close(struct catalog_store *store);
  * CREATE takes from the record: kind, name, mode, size_bytes, page_size, home, window_ms, and of
  * readers and writers the asking node's bits; the rest is given here (owner: the credential; with
  * `replaces`, owner and mode are those of the replaced one, as truncation keeps them). UPDATE may
- * change size_bytes (upwards), unlinked (to true), and the asking node's bits of readers and
- * writers.
+ * change size_bytes (upwards), unlinked and sealed (to true), and the asking node's bits of
+ * readers and writers.
  * NOTHING changes nothing: every change so far has been in an earlier call's `changes`.
  *
  * @node    that asks; must be alive

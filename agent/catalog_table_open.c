@@ -12,7 +12,7 @@
 #include "dsm.h"
 
 /** The version of the tables below, in the file's user_version. */
-#define TABLE_VERSION 2
+#define TABLE_VERSION 3
 static const char schema[] =
     "CREATE TABLE meta(one INTEGER PRIMARY KEY CHECK(one = 1), revision INTEGER NOT NULL,"
     " epoch INTEGER NOT NULL, trimmed INTEGER NOT NULL);"

@@ -97,7 +97,7 @@ static const struct command commands[] = {
      "the regions in the catalog",
      "Shows every region: size, mode, owner, where its pages are at home, on which nodes it is\n"
      "open, and how many of its pages are on this node. 'unlinked' ones have lost their name and\n"
-     "go with the last program that has them mapped.\n\n"
+     "go with the last program that has them mapped; 'sealed' ones never change again.\n\n"
      "  --all  semaphores as well\n"},
     {"sems", NULL, OPTIONS_COMMON, ctl_sems, "sems", "the named semaphores in the catalog",
      "Shows every named semaphore: initial value, mode, owner, its home, where it is open.\n"},

@@ -54,6 +54,10 @@ static void print_properties(const json_t *region)
                   ctl_number(region, "uid"), ctl_number(region, "gid"));
     ctl_table_add(table, "home");
     ctl_table_add(table, "%s: %s", ctl_text(region, "home"), homes);
+    ctl_table_add(table, "sealed");
+    ctl_table_add(table, "%s", json_is_true(json_object_get(region, "sealed"))
+                                   ? "yes: its bytes never change again, any holder serves them"
+                                   : "no");
     ctl_table_add(table, "type");
     ctl_table_add(table, "%s", type ? type : "none: bytes, which no node converts");
     ctl_table_add(table, "open on");

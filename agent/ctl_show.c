@@ -138,8 +138,9 @@ static int print_regions(const struct ctl_options *options, const json_t *rows)
         ctl_table_add(table, "%s: %s", ctl_text(row, "home"), homes);
         ctl_table_add(table, "%s", readers);
         ctl_table_add(table, "%s", writers);
-        ctl_table_add(table, "%s",
-                      json_is_true(json_object_get(row, "unlinked")) ? "unlinked" : "named");
+        ctl_table_add(table, "%s%s",
+                      json_is_true(json_object_get(row, "unlinked")) ? "unlinked" : "named",
+                      json_is_true(json_object_get(row, "sealed")) ? ", sealed" : "");
         if (json_is_integer(json_object_get(row, "resident_pages"))) {
             ctl_table_add(table, "%lld", ctl_number(row, "resident_pages"));
         } else {

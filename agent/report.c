@@ -183,7 +183,7 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
 
     snprintf(mode, sizeof(mode), "%04o", record->mode);
     json = json_pack(
-        "{s:o s:s s:I s:I s:I s:I s:s s:I s:I s:s s:o s:o s:o s:b s:o}", "name",
+        "{s:o s:s s:I s:I s:I s:I s:s s:I s:I s:s s:o s:o s:o s:b s:b s:o}", "name",
         report_text(record->name), "kind", record->kind == RECORD_SEM ? "sem" : "region", "slot",
         (json_int_t)record->id.slot, "generation", (json_int_t)record->id.generation, "size_bytes",
         (json_int_t)record->size_bytes, "page_size", (json_int_t)record->page_size, "mode", mode,
@@ -191,7 +191,8 @@ static json_t *region_json(const struct agent *agent, const struct record *recor
         record->home == DSM_HOME_STRIPED ? "striped" : "creator", "homes",
         report_node_names(agent, record->homes), "readers",
         report_node_names(agent, record->readers), "writers",
-        report_node_names(agent, record->writers), "unlinked", record->unlinked, "type",
+        report_node_names(agent, record->writers), "unlinked", record->unlinked, "sealed",
+        record->sealed, "type",
         record->type[0] ? json_string(record->type) : json_null());
     if (record->page_size > 0 && region_resident(agent, record->id, &bytes)) {
         object_set(&json, "resident_pages", json_integer((json_int_t)(bytes / record->page_size)));

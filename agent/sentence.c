@@ -41,6 +41,8 @@ static const char *call_verb(const struct call *call)
         return "unmap";
     case CALL_UNLINK:
         return "remove";
+    case CALL_SEAL:
+        return "seal";
     case CALL_SYNC:
         return "use";
     default:
@@ -277,6 +279,18 @@ static void say_general(const struct sentence_facts *facts, const struct page_of
     case DSM_ESTALE:
         say(to, "handle %" PRIu64 " stands for nothing any more: open the %s again by name",
             call->handle, word);
+        break;
+    case DSM_ESEALED:
+        say(to,
+            "cannot %s %s '%s': it is sealed, its bytes never change again: open it O_RDONLY and "
+            "map it DSM_READ",
+            call_verb(call), word, facts->name);
+        break;
+    case DSM_EBUSY:
+        say(to,
+            "cannot %s %s '%s': a program on node %s has it open or mapped for writing: unmap and "
+            "close it there first",
+            call_verb(call), word, facts->name, facts->node ? facts->node : "(this one)");
         break;
     case DSM_EDOWN:
         say(to, "cannot %s %s '%s': node %s, which it needs, is lost", call_verb(call), word,

@@ -49,7 +49,8 @@ static const struct field_group machine_group = {machine_fields, ALL(machine_fie
     X(19, joined, joined, u, UINT64_MAX)                                                           \
     X(20, machine, machine, g, machine_group)                                                      \
     X(21, type, type, t, 0)                                                                        \
-    X(22, window_ms, window_ms, u, UINT32_MAX)
+    X(22, window_ms, window_ms, u, UINT32_MAX)                                                     \
+    X(23, sealed, sealed, b, 0)
 
 #define RECORD_ROW(bit, name, member, type, max) \
     [bit] = FIELD_ROW(type, struct record, member, max),

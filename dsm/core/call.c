@@ -149,6 +149,9 @@ static int32_t check(const struct calls *calls, const struct handle *handle,
     if ((handle->rights & RIGHTS_WRITE) == 0) {
         return DSM_EACCES;
     }
+    if (region->record.sealed && call->op != SYNC_UNLOCK) {
+        return DSM_ESEALED;
+    }
     if (call->op == SYNC_FETCH_ADD || call->op == SYNC_COMPARE_SWAP) {
         if (call->offset % 8 != 0) {
             return DSM_EINVAL;

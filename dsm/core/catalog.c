@@ -4,7 +4,8 @@
  * conflict (another node was faster) means to look again.
  *
  * K1 A program gets a handle only while the record says that this node reads (and writes) the
- *    region; the bits go only when the last handle and mapping here have gone.
+ *    region; each bit goes only when the last handle and mapping here that needs it have gone, or,
+ *    that of writers, with the seal (catalog_seal.c).
  *
  * K2 No call is decided on old news: the keeper has said something since it began, and the outcome
  *    of a proposal comes after the news of all that was changed before. So a program that was told
@@ -28,6 +29,7 @@ void catalog_init(struct catalog_view *view, struct context *context, struct cli
     list_init(&view->stalled);
     list_init(&view->retry);
     list_init(&view->told);
+    list_init(&view->sealed);
 }
 
 static struct region *find_name(const struct catalog_view *view, uint32_t kind, const char *name)
@@ -58,7 +60,7 @@ static void unstall(struct catalog_view *view)
     }
 }
 
-static void finish(struct catalog_view *view, struct ticket *ticket, const struct reply *reply)
+void ticket_finish(struct catalog_view *view, struct ticket *ticket, const struct reply *reply)
 {
     if (ticket->client != 0) {
         client_reply(view->context, ticket->client, ticket->call_number, reply);
@@ -68,14 +70,14 @@ static void finish(struct catalog_view *view, struct ticket *ticket, const struc
     unstall(view);
 }
 
-static void fail(struct catalog_view *view, struct ticket *ticket, int32_t error)
+void ticket_fail(struct catalog_view *view, struct ticket *ticket, int32_t error)
 {
     struct reply reply = {.error = error, .node = NODE_NONE};
 
-    finish(view, ticket, &reply);
+    ticket_finish(view, ticket, &reply);
 }
 
-static void propose(struct catalog_view *view, struct ticket *ticket, uint32_t kind)
+void ticket_propose(struct catalog_view *view, struct ticket *ticket, uint32_t kind)
 {
     struct action *action;
 
@@ -88,37 +90,33 @@ static void propose(struct catalog_view *view, struct ticket *ticket, uint32_t k
     action->propose.proposal = &ticket->proposal;
 }
 
-/* Is the keeper to be asked for its news before this call is decided (K2)? Then it is. */
-static bool ask(struct catalog_view *view, struct ticket *ticket)
+bool ticket_ask(struct catalog_view *view, struct ticket *ticket)
 {
     if (ticket->has_news) {
         return false;
     }
     memset(&ticket->proposal, 0, sizeof(ticket->proposal));
     ticket->proposal.record.kind = RECORD_REGION; /* any that there is */
-    propose(view, ticket, PROPOSAL_NOTHING);
+    ticket_propose(view, ticket, PROPOSAL_NOTHING);
     return true;
 }
 
 /* By the records as they are the call fails. */
 static void refuse(struct catalog_view *view, struct ticket *ticket, int32_t error)
 {
-    if (!ask(view, ticket)) {
-        fail(view, ticket, error);
+    if (!ticket_ask(view, ticket)) {
+        ticket_fail(view, ticket, error);
     }
 }
 
-static void stall(struct catalog_view *view, struct ticket *ticket)
+void ticket_stall(struct catalog_view *view, struct ticket *ticket)
 {
     list_remove(&ticket->place);
     list_add_tail(&view->stalled, &ticket->place);
 }
 
-/*
- * Is the node's own proposal to leave this region under way? Then nothing else is decided on it
- * (K1).
- */
-static bool is_leaving(const struct catalog_view *view, const struct region *region)
+/* Then nothing else is decided on it (K1). */
+bool catalog_is_leaving(const struct catalog_view *view, const struct region *region)
 {
     for (struct list *place = view->waiting.next; place != &view->waiting; place = place->next) {
         const struct ticket *ticket = list_object(place, struct ticket, place);
@@ -152,7 +150,7 @@ static void propose_new(struct catalog_view *view, struct ticket *ticket)
     record->homes = call->home == DSM_HOME_STRIPED ? view->context->alive : self;
     record->readers = self;
     record->writers = self;
-    propose(view, ticket, PROPOSAL_CREATE);
+    ticket_propose(view, ticket, PROPOSAL_CREATE);
 }
 
 static void propose_truncated(struct catalog_view *view, struct ticket *ticket,
@@ -166,11 +164,12 @@ static void propose_truncated(struct catalog_view *view, struct ticket *ticket,
     record->id = (region_id){0, 0};
     record->revision = 0;
     record->size_bytes = 0;
+    record->sealed = false;
     record->homes = record->home == DSM_HOME_STRIPED ? view->context->alive : self;
     record->readers = self;
     record->writers = self;
     ticket->proposal.replaces = old->record.id;
-    propose(view, ticket, PROPOSAL_CREATE);
+    ticket_propose(view, ticket, PROPOSAL_CREATE);
 }
 
 static int32_t check_open(const struct ticket *ticket, const struct region *region)
@@ -191,6 +190,10 @@ static int32_t check_open(const struct ticket *ticket, const struct region *regi
     if (!region_id_equal(ticket->region, region->record.id) && (rights & wanted) != wanted) {
         return DSM_EACCES;
     }
+    if (region->record.sealed && (call->oflag & CALL_OFLAG_WRITE) != 0 &&
+        ((call->oflag & CALL_OFLAG_TRUNCATE) == 0 || region->record.size_bytes == 0)) {
+        return DSM_ESEALED; /* O_TRUNC gives the name to another region */
+    }
     return call->type[0] != 0 && strcmp(call->type, region->record.type) != 0 ? DSM_ETYPE : 0;
 }
 
@@ -202,7 +205,7 @@ static void grant_handle(struct catalog_view *view, struct ticket *ticket, struc
     struct handle *handle;
 
     if (client == NULL) {
-        fail(view, ticket, DSM_ECANCELED);
+        ticket_fail(view, ticket, DSM_ECANCELED);
         catalog_leave(view, region);
         return;
     }
@@ -213,7 +216,7 @@ static void grant_handle(struct catalog_view *view, struct ticket *ticket, struc
     reply.size_bytes = region->record.size_bytes;
     reply.page_size = region->record.page_size;
     reply.mode = region->record.mode;
-    finish(view, ticket, &reply);
+    ticket_finish(view, ticket, &reply);
 }
 
 /* What is to be opened: what the keeper has let this very call in to, else what has the name. */
@@ -248,8 +251,8 @@ static void try_open(struct catalog_view *view, struct ticket *ticket)
         refuse(view, ticket, error);
     } else if ((call->oflag & CALL_OFLAG_TRUNCATE) != 0 && region->record.size_bytes > 0) {
         propose_truncated(view, ticket, region);
-    } else if (is_leaving(view, region)) {
-        stall(view, ticket);
+    } else if (catalog_is_leaving(view, region) || catalog_is_sealing(view, region)) {
+        ticket_stall(view, ticket);
     } else if (!nodeset_has(region->record.readers, self) ||
                (write && !nodeset_has(region->record.writers, self))) {
         ticket->proposal.record = region->record;
@@ -258,8 +261,8 @@ static void try_open(struct catalog_view *view, struct ticket *ticket)
             nodeset_add(&ticket->proposal.record.writers, self);
         }
         ticket->proposal.replaces = (region_id){0, 0};
-        propose(view, ticket, PROPOSAL_UPDATE);
-    } else if (!ask(view, ticket)) {
+        ticket_propose(view, ticket, PROPOSAL_UPDATE);
+    } else if (!ticket_ask(view, ticket)) {
         grant_handle(view, ticket, region, write);
     }
 }
@@ -273,7 +276,7 @@ static void try_unlink(struct catalog_view *view, struct ticket *ticket)
     struct reply reply = {.node = NODE_NONE};
 
     if (ticket->region.generation != 0) { /* our proposal went through */
-        finish(view, ticket, &reply);
+        ticket_finish(view, ticket, &reply);
         return;
     }
     region = find_name(view, ticket->call.object, ticket->call.name);
@@ -284,7 +287,7 @@ static void try_unlink(struct catalog_view *view, struct ticket *ticket)
     } else {
         ticket->proposal.record = region->record;
         ticket->proposal.record.unlinked = true;
-        propose(view, ticket, PROPOSAL_UPDATE);
+        ticket_propose(view, ticket, PROPOSAL_UPDATE);
     }
 }
 
@@ -308,19 +311,33 @@ static void try_truncate(struct catalog_view *view, struct ticket *ticket)
     struct reply reply = {.node = NODE_NONE};
 
     if (region == NULL) {
-        fail(view, ticket, DSM_ESTALE);
+        ticket_fail(view, ticket, DSM_ESTALE);
+    } else if (region->record.sealed) {
+        ticket_fail(view, ticket, DSM_ESEALED);
     } else if (size_bytes == 0 || is_beyond_budget(view, region, size_bytes)) {
-        fail(view, ticket, DSM_ESIZE);
+        ticket_fail(view, ticket, DSM_ESIZE);
     } else if (size_bytes < region->record.size_bytes) {
-        fail(view, ticket, DSM_EINVAL);
+        ticket_fail(view, ticket, DSM_EINVAL);
     } else if (size_bytes == region->record.size_bytes) {
         reply.size_bytes = size_bytes;
-        finish(view, ticket, &reply);
+        ticket_finish(view, ticket, &reply);
     } else {
         ticket->proposal.record = region->record;
         ticket->proposal.record.size_bytes = size_bytes;
-        propose(view, ticket, PROPOSAL_UPDATE);
+        ticket_propose(view, ticket, PROPOSAL_UPDATE);
     }
+}
+
+/* Does the record say more of this node than is so? */
+static bool is_to_leave(const struct catalog_view *view, const struct region *region)
+{
+    uint32_t self = view->context->config.self;
+
+    if (region->count_refs > 0) {
+        return region->record.kind == RECORD_REGION && region->count_writers == 0 &&
+               nodeset_has(region->record.writers, self);
+    }
+    return nodeset_has(region->record.readers, self);
 }
 
 static void try_leave(struct catalog_view *view, struct ticket *ticket)
@@ -328,21 +345,24 @@ static void try_leave(struct catalog_view *view, struct ticket *ticket)
     struct region *region = context_region(view->context, ticket->region);
     uint32_t self = view->context->config.self;
 
-    if (region == NULL || region->count_refs > 0 || !nodeset_has(region->record.readers, self)) {
-        fail(view, ticket, 0);
+    if (region == NULL || !is_to_leave(view, region)) {
+        ticket_fail(view, ticket, 0);
         return;
     }
     ticket->proposal.record = region->record;
-    nodeset_remove(&ticket->proposal.record.readers, self);
     nodeset_remove(&ticket->proposal.record.writers, self);
-    propose(view, ticket, PROPOSAL_UPDATE);
+    if (region->count_refs == 0) {
+        nodeset_remove(&ticket->proposal.record.readers, self);
+    }
+    ticket_propose(view, ticket, PROPOSAL_UPDATE);
 }
 
 void catalog_leave(struct catalog_view *view, struct region *region)
 {
     struct ticket *ticket;
 
-    if (region->count_refs > 0 || is_leaving(view, region)) {
+    if ((region->count_refs > 0 && !is_to_leave(view, region)) ||
+        catalog_is_leaving(view, region)) {
         return;
     }
     ticket = pool_get(&view->tickets);
@@ -357,7 +377,7 @@ void catalog_leave(struct catalog_view *view, struct region *region)
 static void try_ticket(struct catalog_view *view, struct ticket *ticket)
 {
     if (++ticket->tries > TRIES_MAX) {
-        fail(view, ticket, DSM_EAGAIN);
+        ticket_fail(view, ticket, DSM_EAGAIN);
     } else if (ticket->client == 0) {
         try_leave(view, ticket);
     } else if (ticket->call.kind == CALL_OPEN) {
@@ -366,7 +386,9 @@ static void try_ticket(struct catalog_view *view, struct ticket *ticket)
         try_unlink(view, ticket);
     } else if (ticket->call.kind == CALL_TRUNCATE) {
         try_truncate(view, ticket);
-    } else if (!ask(view, ticket)) {
+    } else if (ticket->call.kind == CALL_SEAL) {
+        ticket_try_seal(view, ticket);
+    } else if (!ticket_ask(view, ticket)) {
         list_remove(&ticket->place);
         list_add_tail(&view->told, &ticket->place);
     }
@@ -458,8 +480,8 @@ void catalog_on_proposed(struct catalog_view *view, uint64_t number, int32_t err
     }
     if (ticket->client == 0 && error == DSM_EKEEPER) {
         unstall(view);
-        stall(view, ticket); /* nobody waits for it, but it has to be done some time */
+        ticket_stall(view, ticket); /* nobody waits for it, but it has to be done some time */
         return;
     }
-    fail(view, ticket, error);
+    ticket_fail(view, ticket, error);
 }

@@ -77,18 +77,21 @@ struct handle *client_handle_add(struct clients_table *table, struct client *cli
     list_add_tail(&table->handles_by_number[handle->number % CLIENT_BUCKETS], &handle->by_number);
     list_add_tail(&client->handles, &handle->by_client);
     region->count_refs++;
+    region->count_writers += (rights & RIGHTS_WRITE) != 0;
     return handle;
 }
 
 struct region *client_handle_remove(struct clients_table *table, struct handle *handle)
 {
     struct region *region = handle->region;
+    bool may_write = (handle->rights & RIGHTS_WRITE) != 0;
 
     list_remove(&handle->by_number);
     list_remove(&handle->by_client);
     pool_put(&table->handles, handle);
     if (region != NULL) {
         region->count_refs--;
+        region->count_writers -= may_write;
     }
     return region;
 }
@@ -109,6 +112,7 @@ struct map *map_add(struct clients_table *table, struct client *client, struct r
     list_add_tail(&region->maps, &map->by_region);
     list_add_tail(&client->maps, &map->by_client);
     region->count_refs++;
+    region->count_writers += may_write;
     return map;
 }
 
@@ -128,6 +132,7 @@ struct region *map_remove(struct clients_table *table, struct map *map)
 {
     struct region *region = map->region;
 
+    region->count_writers -= map->may_write;
     context_act(table->context, ACTION_MAP_GONE, region->record.id)->map = map->id;
     list_remove(&map->by_number);
     list_remove(&map->by_region);

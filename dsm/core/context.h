@@ -35,6 +35,7 @@ struct region {
     uint32_t count_writers; /* of them, those that may write */
     struct list maps;      /* of local programs */
     struct walks walks[2]; /* of faults to read, and to write */
+    struct list seats, parents; /* struct seat: given here, and taken elsewhere (sealed.h) */
 };
 
 /** A request to a home that is not closed; first member of the requests of pages and of calls. */

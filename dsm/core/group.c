@@ -336,7 +336,7 @@ static void lose_pages(struct pages *pages, struct region *region, struct page_s
         uint32_t home = region_home(region, page);
         const struct page *record = page_at(pages, region, page);
 
-        if (record->state == PAGE_ABSENT && record->request == NULL &&
+        if (record->state == PAGE_ABSENT && record->request == NULL && !region->record.sealed &&
             region_home_is_lost(pages->context, region, home)) {
             page_lose(pages, region, page, home);
             return; /* one is enough (G4) */

@@ -16,7 +16,7 @@ static const struct kind_row kinds[MESSAGE_KINDS] = {
 
 const char *message_kind_name(uint32_t kind)
 {
-    return kind > MESSAGE_NONE && kind < MESSAGE_KINDS ? kinds[kind].name : "?";
+    return kind < MESSAGE_KINDS && kinds[kind].name != NULL ? kinds[kind].name : "?";
 }
 
 uint32_t message_kind_fields(uint32_t kind)

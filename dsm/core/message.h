@@ -79,6 +79,13 @@ enum message_field {
  *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's
  *                                     copy
  *   ATOMIC_DONE   own node -> home    its outcome
+ *   PULL          requester -> holder [page, count) of a sealed region (sealed.h); with FLAG_COPY:
+ *                                     only what you have; `requester`: a node that is no good as
+ *                                     my parent, or myself
+ *   SEAT          holder -> requester I have not sent all that you asked me for: ask `requester`
+ *                                     from now on; or `error` says why I send nothing
+ *   SEAL          sealer -> home      do you know that the region is sealed?
+ *   SEALED        home -> sealer      yes
  */
 #define MESSAGES(X)                                                                                \
     X(1, READ, FIELDS_COMMON | FIELD_floor | FIELD_have, false)                                    \
@@ -103,7 +110,11 @@ enum message_field {
       false)                                                                                       \
     X(18, ATOMIC_DONE, FIELDS_COMMON | FIELD_requester | FIELD_value | FIELD_error, false)         \
     X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
-    X(20, ASK, FIELDS_COMMON, false)
+    X(20, ASK, FIELDS_COMMON, false)                                                               \
+    X(35, PULL, FIELDS_COMMON | FIELD_requester, false)                                            \
+    X(36, SEAT, FIELDS_COMMON | FIELD_requester | FIELD_error, false)                              \
+    X(37, SEAL, FIELDS_COMMON, false)                                                              \
+    X(38, SEALED, FIELDS_COMMON, false)
 
 enum message_kind {
     MESSAGE_NONE = 0,
@@ -118,7 +129,8 @@ enum message_flag {
     FLAG_WRITE = 1,  /* FORWARD, DATA, LOST: the request is a write request */
     FLAG_GRANT = 2,  /* FORWARD, DATA: a GRANT comes as well; do not write before it */
     FLAG_ZERO = 4,   /* GRANT: the pages were never written: they are zero */
-    FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come; NOT_HERE: see there */
+    FLAG_COPY = 8,   /* GRANT: your own copy is current: no bytes come; NOT_HERE, PULL: see there;
+                        DATA: of a sealed region, nobody waits for a CONFIRM */
     FLAG_LEAVE = 16, /* DATA, CONFIRM: the bytes are of a page that leaves its owner for its home */
     FLAG_ADOPT = 64, /* CONFIRM, NOT_HERE: the answer to ADOPT */
     FLAG_WAITED = 128, /* from the home: the transfer had to wait for the one before */

@@ -26,6 +26,7 @@ static const size_t pool_places[] = {
     offsetof(struct node, pages.kept_pool),
     offsetof(struct node, pages.assembly_pool),
     offsetof(struct node, pages.deferred_pool),
+    offsetof(struct node, pages.seat_pool),
     offsetof(struct node, homes.transfers),
     offsetof(struct node, homes.directory.pool),
     offsetof(struct node, syncs.objects),
@@ -171,11 +172,12 @@ static bool work(struct node *node)
     }
     return dispatch_own(node) || pages_retry(&node->pages) || dispatch_deferred(node) ||
            homes_start_ready(&node->homes) || syncs_send_outcome(&node->syncs) ||
-           catalog_try(&node->catalog) || node_call_again(node) || resend_one(node) ||
-           homes_resend(&node->homes) || syncs_resend(&node->syncs) || node_reap_client(node) ||
-           node_try_parked(node) || calls_answer_gone(&node->calls) ||
-           calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
-           pages_read_ahead(&node->pages) || pages_evict(&node->pages);
+           catalog_try(&node->catalog) || catalog_ask_homes(&node->catalog) ||
+           node_call_again(node) || resend_one(node) || homes_resend(&node->homes) ||
+           syncs_resend(&node->syncs) || node_reap_client(node) || node_try_parked(node) ||
+           calls_answer_gone(&node->calls) || calls_unblock(&node->calls) ||
+           pages_tidy_kept(&node->pages) || pages_read_ahead(&node->pages) ||
+           pages_evict(&node->pages);
 }
 
 static void on_event(struct node *node, const struct event *event)
@@ -271,6 +273,8 @@ uint64_t node_deadline(const struct node *node)
     other = syncs_deadline(&node->syncs);
     deadline = other < deadline ? other : deadline;
     other = pages_deadline(&node->pages);
+    deadline = other < deadline ? other : deadline;
+    other = catalog_deadline(&node->catalog);
     deadline = other < deadline ? other : deadline;
     if (!list_is_empty(&node->parked)) {
         other = list_object(node->parked.next, struct parked, place)->deadline_ms;

@@ -36,6 +36,7 @@ enum call_kind {
     CALL_UNMAP,    /* map */
     CALL_UNLINK,   /* name, object */
     CALL_SYNC,     /* handle, op, offset, value, operand, timeout_ms -> value */
+    CALL_SEAL,     /* handle */
     CALL_KINDS,
 };
 
@@ -74,7 +75,8 @@ struct call {
 /** The answer to a call. */
 struct reply {
     int32_t error; /* 0 or DSM_E... */
-    uint32_t node; /* DSM_EDOWN: the node that is lost, else NODE_NONE */
+    uint32_t node; /* DSM_EDOWN: the node that is lost; DSM_EBUSY of SEAL: one that has the region
+                      open for writing; else NODE_NONE */
     map_id map;
     region_id region;
     uint64_t handle;

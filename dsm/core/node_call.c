@@ -51,6 +51,10 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
         error = DSM_ERANGE;
     } else if ((call->rights & ~handle->rights) != 0) {
         error = DSM_EACCES;
+    } else if ((call->rights & RIGHTS_WRITE) != 0 && region->record.sealed) {
+        error = DSM_ESEALED;
+    } else if ((call->rights & RIGHTS_WRITE) != 0 && catalog_is_sealing(&node->catalog, region)) {
+        error = DSM_EBUSY;
     }
     if (error != 0) {
         client_reply_error(&node->context, client->id, number, error, NODE_NONE);
@@ -87,7 +91,7 @@ static void reply_stat(struct node *node, const struct client *client, uint64_t 
 
 static void drop_ref(struct node *node, struct region *region)
 {
-    if (region != NULL && region->count_refs == 0) {
+    if (region != NULL) {
         catalog_leave(&node->catalog, region);
     }
 }
@@ -146,6 +150,7 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
         on_map(node, client, number, handle, call);
         break;
     case CALL_TRUNCATE:
+    case CALL_SEAL:
         if ((handle->rights & RIGHTS_WRITE) == 0) {
             client_reply_error(&node->context, client->id, number, DSM_EACCES, NODE_NONE);
         } else if (handle->region->record.kind != RECORD_REGION) {

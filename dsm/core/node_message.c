@@ -4,12 +4,14 @@
  * part (N4 in node.c), and which have to wait for the catalog's news.
  */
 #include "dsm/core/node_parts.h"
+#include "dsm/core/sealed.h"
 
 /* Who may send a kind, and what has to be true of it. */
 enum admission {
     ADMIT_SELF = 1,    /* only from this node itself */
     ADMIT_MEMBER = 2,  /* any member */
-    ADMIT_REQUEST = 3, /* a member with the right to the region, to this node as the home */
+    ADMIT_REQUEST = 3, /* a member with the right to the region, to this node as the home, or, of
+                          a sealed region, to any node */
 };
 
 static void refuse(struct node *node, const struct message *message, int32_t error)
@@ -17,10 +19,15 @@ static void refuse(struct node *node, const struct message *message, int32_t err
     struct message answer = *message;
 
     node->context.counters.refused++;
+    if (message->kind == MESSAGE_SEAL) {
+        return; /* it is asked again */
+    }
     answer.to = message->from;
     answer.error = error;
     answer.flags = 0;
-    if (message->kind == MESSAGE_SYNC) {
+    if (message->kind == MESSAGE_PULL) {
+        answer.kind = MESSAGE_SEAT;
+    } else if (message->kind == MESSAGE_SYNC) {
         answer.kind = MESSAGE_SYNC_REPLY;
     } else if (message->kind == MESSAGE_LEAVE) {
         answer.kind = MESSAGE_RELEASE;
@@ -60,6 +67,34 @@ static bool has_right(const struct node *node, const struct region *region,
             message->op == SYNC_SEM_POST || message->op == SYNC_UNLOCK);
 }
 
+static bool is_about_sealed(const struct message *message)
+{
+    return message->kind == MESSAGE_PULL || message->kind == MESSAGE_SEAL;
+}
+
+/* Likewise, of a message about a region that the sender knows to be sealed (I3). */
+static int32_t check_sealed(const struct node *node, const struct message *message)
+{
+    const struct region *region = context_region(&node->context, message->region);
+
+    if (region == NULL || !region->record.sealed) {
+        return DSM_EAGAIN;
+    }
+    if (message->kind == MESSAGE_SEAL) {
+        return 0;
+    }
+    if (message->count == 0 || message->count > region_range_max(region) ||
+        message->page + message->count > region_pages(region) ||
+        region_same_home(region, message->page, message->count) != message->count) {
+        return DSM_EPROTO;
+    }
+    return message->from == node->context.config.self ||
+                   nodeset_has(region->record.readers, message->from) ||
+                   nodeset_has(region->record.homes, message->from)
+               ? 0
+               : DSM_EAGAIN;
+}
+
 /* 0: admitted; DSM_EAGAIN: it is ahead of the catalog's news; else why not. */
 static int32_t check_request(const struct node *node, const struct message *message)
 {
@@ -68,6 +103,9 @@ static int32_t check_request(const struct node *node, const struct message *mess
     bool is_sync = message->kind == MESSAGE_SYNC;
     uint64_t page = message->page;
 
+    if (is_about_sealed(message)) {
+        return check_sealed(node, message);
+    }
     if (region == NULL) {
         return DSM_EAGAIN;
     }
@@ -93,11 +131,28 @@ static int32_t check_request(const struct node *node, const struct message *mess
     return has_right(node, region, message) ? 0 : DSM_EAGAIN;
 }
 
+static void accept_sealed(struct node *node, const struct message *message)
+{
+    struct message answer = *message;
+
+    if (message->kind == MESSAGE_PULL) {
+        sealed_on_pull(&node->pages, message);
+    } else {
+        answer.kind = MESSAGE_SEALED;
+        answer.to = message->from;
+        context_send(&node->context, &answer, BYTES_NONE, 0, 0);
+    }
+}
+
 static void accept_request(struct node *node, const struct message *message)
 {
     uint64_t number = message->request / NODES_MAX;
     enum window_answer answer;
 
+    if (is_about_sealed(message)) {
+        accept_sealed(node, message);
+        return;
+    }
     if (message->kind == MESSAGE_SYNC ? syncs_is_full(&node->syncs, message)
                                       : homes_is_full(&node->homes, message->from)) {
         node->context.counters.refused++; /* before its number counts as seen */
@@ -157,9 +212,11 @@ bool node_try_parked(struct node *node)
         if (error == DSM_EAGAIN) {
             const struct region *region = context_region(&node->context, message.region);
 
-            /* No other copy of it is admitted later, when the requester has given it up. */
-            window_note(remote_window(&node->context.remotes, message.from),
-                        message.request / NODES_MAX, message.floor);
+            if (!is_about_sealed(&message)) {
+                /* No other copy of it is admitted later, when the requester has given it up. */
+                window_note(remote_window(&node->context.remotes, message.from),
+                            message.request / NODES_MAX, message.floor);
+            }
             refuse(node, &message, region == NULL ? DSM_ESTALE : DSM_EACCES);
         } else {
             on_request(node, &message);
@@ -207,6 +264,12 @@ static void dispatch_page(struct node *node, const struct message *message)
     case MESSAGE_SYNC_REPLY:
         calls_on_reply(&node->calls, message);
         break;
+    case MESSAGE_SEAT:
+        sealed_on_seat(&node->pages, message);
+        break;
+    case MESSAGE_SEALED:
+        catalog_on_sealed(&node->catalog, message);
+        break;
     default:
         break;
     }
@@ -219,6 +282,8 @@ static void dispatch_home(struct node *node, const struct message *message)
     case MESSAGE_WRITE:
     case MESSAGE_LEAVE:
     case MESSAGE_SYNC:
+    case MESSAGE_PULL:
+    case MESSAGE_SEAL:
         on_request(node, message);
         break;
     case MESSAGE_INVALIDATED:
@@ -254,6 +319,8 @@ static const struct dispatch_row dispatch_table[MESSAGE_KINDS] = {
     [MESSAGE_WRITE] = {dispatch_home, ADMIT_REQUEST},
     [MESSAGE_LEAVE] = {dispatch_home, ADMIT_REQUEST},
     [MESSAGE_SYNC] = {dispatch_home, ADMIT_REQUEST},
+    [MESSAGE_PULL] = {dispatch_home, ADMIT_REQUEST},
+    [MESSAGE_SEAL] = {dispatch_home, ADMIT_REQUEST},
     [MESSAGE_INVALIDATED] = {dispatch_home, ADMIT_MEMBER},
     [MESSAGE_NOT_HERE] = {dispatch_home, ADMIT_MEMBER},
     [MESSAGE_CONFIRM] = {dispatch_home, ADMIT_MEMBER},
@@ -270,6 +337,8 @@ static const struct dispatch_row dispatch_table[MESSAGE_KINDS] = {
     [MESSAGE_ASK] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_ATOMIC] = {dispatch_page, ADMIT_SELF},
     [MESSAGE_SYNC_REPLY] = {dispatch_page, ADMIT_MEMBER},
+    [MESSAGE_SEAT] = {dispatch_page, ADMIT_MEMBER},
+    [MESSAGE_SEALED] = {dispatch_page, ADMIT_MEMBER},
 };
 
 /* What only the home of the range may say comes from it, or not at all. */
@@ -317,6 +386,10 @@ void node_on_message(struct node *node, const struct message *message)
         return;
     }
     row = &dispatch_table[message->kind];
+    if (row->handler == NULL) {
+        context->counters.refused++; /* a number that no kind has */
+        return;
+    }
     if (message->epoch != context->epoch) {
         context->counters.old_epoch++;
         return;

@@ -10,6 +10,7 @@ void node_hurry(struct node *node, uint32_t home)
 
     list_init(&late);
     calls_hurry(&node->calls, home);
+    catalog_hurry(&node->catalog);
     for (struct list *place = node->context.timers.next; place != &node->context.timers;) {
         struct outstanding *outstanding = list_object(place, struct outstanding, timer_place);
 

@@ -36,6 +36,7 @@
 #include <string.h>
 
 #include "dsm/core/group.h"
+#include "dsm/core/sealed.h"
 
 struct page *page_get(struct pages *pages, const struct region *region, uint64_t number)
 {
@@ -66,30 +67,13 @@ void pages_init(struct pages *pages, struct context *context)
     list_init(&pages->blocked);
     list_init(&pages->assemblies);
     list_init(&pages->deferred);
+    list_init(&pages->pulls);
+    pool_init(&pages->seat_pool, sizeof(struct seat), ITEMS_PER_STEP * 2, 64);
     pool_init(&pages->deferred_pool, sizeof(struct deferred), ITEMS_PER_STEP * 2, 64);
     if (context->config.page_bytes <= DSM_PAGE_SIZE_MIN) {
         return; /* no region's pages come in groups */
     }
     pool_init(&pages->assembly_pool, sizeof(struct assembly), ITEMS_PER_STEP * 2, 64);
-}
-
-static struct list *bucket_of(const struct pages *pages, uint64_t id)
-{
-    return (struct list *)(uintptr_t)&pages->by_id[(id / NODES_MAX + id) % REQUEST_BUCKETS];
-}
-
-struct page_request *pages_request(const struct pages *pages, uint64_t id)
-{
-    const struct list *bucket = bucket_of(pages, id);
-
-    for (struct list *place = bucket->next; place != bucket; place = place->next) {
-        struct page_request *request = list_object(place, struct page_request, by_id);
-
-        if (request->out.id == id) {
-            return request;
-        }
-    }
-    return NULL;
 }
 
 void page_forget(struct pages *pages, const struct region *region, struct page *page)
@@ -99,6 +83,7 @@ void page_forget(struct pages *pages, const struct region *region, struct page *
         pages->context->counters.pages_resident--;
     }
     page->state = PAGE_ABSENT;
+    page->last = 0;
     page->owner = 0; /* the version stays: bytes of an older transfer are late (P7) */
 }
 
@@ -115,102 +100,6 @@ void page_grant(struct pages *pages, const struct region *region, struct page *p
     if (state == PAGE_WRITE) {
         page->owner = 1;
     }
-}
-
-/* --- requests --- */
-
-/* The oldest version of the copies that an upgrade has, 0: it has none. */
-static uint64_t have_of(struct pages *pages, const struct page_request *request)
-{
-    uint64_t have = 0;
-
-    for (uint32_t i = 0; i < request->count; i++) {
-        const struct page *page = page_get(pages, request->region, request->page + i);
-
-        if (page->state == PAGE_READ && (have == 0 || page->version < have)) {
-            have = page->version;
-        }
-    }
-    return have;
-}
-
-static void send_request(struct pages *pages, struct page_request *request)
-{
-    struct context *context = pages->context;
-    static const uint8_t kinds[] = {0, MESSAGE_READ, MESSAGE_WRITE, MESSAGE_LEAVE};
-    struct message message = {
-        .kind = kinds[request->kind],
-        .to = (uint16_t)request->out.home,
-        .region = request->region->record.id,
-        .page = request->page,
-        .count = (uint16_t)request->count,
-        .request = request->out.id,
-        .floor = context_floor(context, request->out.home),
-    };
-
-    if (request->kind == REQUEST_LEAVE) {
-        message.version = page_get(pages, request->region, request->page)->version;
-    } else {
-        message.have = have_of(pages, request);
-    }
-    context_send(context, &message, BYTES_NONE, 0, 0);
-}
-
-struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
-                                  uint32_t count, uint32_t kind)
-{
-    struct page_request *request = pool_get(&pages->requests);
-
-    if (!outstanding_open(pages->context, &request->out, region_home(region, page), false)) {
-        pool_put(&pages->requests, request);
-        return NULL;
-    }
-    request->region = region;
-    request->page = page;
-    request->count = count;
-    request->kind = (uint8_t)kind;
-    if (kind == REQUEST_LEAVE) {
-        pages->count_leaving++;
-        pages->leaving_bytes += region->record.page_size;
-    }
-    list_init(&request->waiters);
-    list_add_tail(bucket_of(pages, request->out.id), &request->by_id);
-    for (uint32_t i = 0; i < count; i++) {
-        struct page *record = page_get(pages, region, page + i);
-
-        core_assert(record->request == NULL, "P1");
-        record->request = request;
-    }
-    send_request(pages, request);
-    return request;
-}
-
-void request_close(struct pages *pages, struct page_request *request)
-{
-    if (request->kind == REQUEST_LEAVE) {
-        pages->count_leaving--;
-        pages->leaving_bytes -= request->region->record.page_size;
-        pages->clock_idle = 0;
-    }
-    for (uint32_t i = 0; i < request->count; i++) {
-        page_get(pages, request->region, request->page + i)->request = NULL;
-    }
-    while (!list_is_empty(&request->waiters)) {
-        struct list *place = request->waiters.next;
-
-        list_remove(place);
-        list_add_tail(&pages->retry, place);
-    }
-    outstanding_close(pages->context, &request->out);
-    list_remove(&request->by_id);
-    pool_put(&pages->requests, request);
-}
-
-void pages_resend(struct pages *pages, struct page_request *request)
-{
-    pages->context->counters.resends++;
-    outstanding_sent(pages->context, &request->out);
-    send_request(pages, request);
 }
 
 /* --- faults --- */
@@ -351,6 +240,9 @@ static bool waits_already(const struct page_request *request, const struct waite
 void waiter_free(struct pages *pages, struct waiter *waiter)
 {
     list_remove(&waiter->place);
+    if (waiter->map == 0 && waiter->atomic.kind == MESSAGE_PULL) {
+        sealed_forget(pages, waiter);
+    }
     if (waiter->assembly != NULL) {
         group_leave(pages, waiter);
     }
@@ -379,11 +271,20 @@ static void attend(struct pages *pages, struct waiter *waiter)
         waiter_free(pages, waiter);
         return;
     }
+    if (waiter->map == 0 && waiter->atomic.kind == MESSAGE_PULL) {
+        sealed_attend(pages, waiter);
+        return;
+    }
+    if (waiter->map == 0 && region->record.sealed) { /* I2 */
+        fail_atomic(pages, waiter, DSM_ESEALED);
+        waiter_free(pages, waiter);
+        return;
+    }
     if (waiter->map != 0 && pages_group_size(pages, region) > 1) {
         group_attend(pages, waiter);
         return;
     }
-    if (page->request == NULL && page->state == PAGE_ABSENT &&
+    if (page->request == NULL && page->state == PAGE_ABSENT && !region->record.sealed &&
         region_home_is_lost(pages->context, region, home)) {
         page_lose(pages, region, waiter->page, home);
     }

@@ -22,31 +22,34 @@ enum request_kind {
     REQUEST_READ = 1,
     REQUEST_WRITE = 2,
     REQUEST_LEAVE = 3,
+    REQUEST_PULL = 4,   /* to read, of a sealed region: asks this node's parent (sealed.h) */
+    REQUEST_SEARCH = 5, /* likewise, when the home has none: asks one node after the other */
 };
 
 /** A page's record: 16 bytes. */
 struct page {
     struct page_request *request; /* open, NULL for none */
     uint64_t version : 56;        /* of the transfer that granted the copy, or took it away */
-    uint64_t state : 4;           /* enum page_state */
+    uint64_t state : 3;           /* enum page_state */
     uint64_t owner : 1;           /* the home will ask us for it: never dropped silently */
     uint64_t used : 1;            /* granted since the eviction clock passed */
     uint64_t shown : 1;           /* first of a group that is gathered (group.c) */
     uint64_t hot : 1;             /* it was taken away soon after it was granted (P8) */
+    uint64_t last : 1;            /* sealed, found by a search: perhaps the last copy (I6) */
 };
 
 _Static_assert(sizeof(struct page) == 16, "one for each page that was touched here");
 
-/** Who waits for a page: a program's thread behind a mapping, or an atomic operation. */
+/** Who waits for a page: a program's thread behind a mapping, an atomic operation, or a PULL. */
 struct waiter {
     struct list place;
-    struct list by_assembly;
+    struct list by_assembly;   /* of a PULL: in pages.pulls */
     struct assembly *assembly; /* of its group, NULL: it waits for one page (group.h) */
     struct region *region;
     uint64_t page;
     map_id map; /* 0: `atomic` */
     bool write;
-    struct message atomic;
+    struct message atomic; /* ATOMIC; or PULL, what is left of it, `requester` who sent it */
 };
 
 /** A run of pages. */
@@ -69,6 +72,9 @@ struct page_request {
     bool needs_grant;
     bool has_grant;
     map_id map; /* to fill through when no thread waits */
+    uint16_t source;  /* PULL, SEARCH: whom it asked last */
+    uint16_t lacking; /* SEARCH: its first pages that nobody who was asked has */
+    uint8_t tries;    /* PULL: repetitions since something came */
     struct list waiters;
 };
 
@@ -151,6 +157,9 @@ struct pages {
     struct pool deferred_pool;
     struct list assemblies; /* struct assembly */
     struct list deferred;   /* struct deferred */
+    struct pool seat_pool;
+    struct list pulls; /* struct waiter: what other nodes wait for of sealed regions */
+    uint32_t count_pulls;
     uint32_t count_deferred;
     bool is_due; /* the message that is handled now was put off long enough */
 };
@@ -276,5 +285,17 @@ struct page_request *pages_request(const struct pages *pages, uint64_t id);
 struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
                                   uint32_t count, uint32_t kind);
 void request_close(struct pages *pages, struct page_request *request);
+/** Its first pages are here or are done with: it is one for the others from now on. */
+void request_shift(struct pages *pages, struct page_request *request, uint32_t count);
+/** It is one for its first pages only from now on; who waits for the others asks anew. */
+void request_cut(struct pages *pages, struct page_request *request, uint32_t count);
+/** Fill pages of a request with bytes of the step's message, or zeros; through which mapping. */
+map_id request_fill(struct pages *pages, struct page_request *request, uint64_t page,
+                    uint32_t count, uint32_t source, bool write);
+/** The bytes that came of a request so far go again: they may be sent anew, or not at all. */
+void request_drop_received(struct pages *pages, struct page_request *request);
+/** Its first pages are lost with a node; whoever waits for others asks anew. Closes it. */
+void request_lose(struct pages *pages, struct page_request *request, uint32_t count, uint32_t node,
+                  int32_t error);
 
 #endif

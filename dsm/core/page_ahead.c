@@ -136,7 +136,8 @@ static bool take_span(struct pages *pages, const struct region *region, struct a
     for (; ahead->done < ahead->run; ahead->done++) {
         page = ahead->page + ahead->done;
         if (page < end && is_free(pages, region, page) &&
-            !region_home_is_lost(pages->context, region, region_home(region, page))) {
+            (region->record.sealed ||
+             !region_home_is_lost(pages->context, region, region_home(region, page)))) {
             *span = pages_alike(pages, region, page,
                                 (struct page_span){page, ahead->run - ahead->done});
             ahead->done += (uint32_t)span->count;

@@ -4,6 +4,7 @@
  * states and the rules P1 to P5 are told in page.c.
  */
 #include "dsm/core/group.h"
+#include "dsm/core/sealed.h"
 
 /*
  * Tell the home that the request's pages are here; also for a request that was closed before.
@@ -60,8 +61,8 @@ static map_id filling_map(const struct pages *pages, const struct page_request *
     return any_map(request->region);
 }
 
-static void fill(struct pages *pages, struct page_request *request, uint64_t page, uint32_t count,
-                 uint32_t source, bool write)
+map_id request_fill(struct pages *pages, struct page_request *request, uint64_t page,
+                    uint32_t count, uint32_t source, bool write)
 {
     struct context *context = pages->context;
     region_id region = request->region->record.id;
@@ -83,6 +84,7 @@ static void fill(struct pages *pages, struct page_request *request, uint64_t pag
         action->map = filling_map(pages, request);
         action->write = write;
     }
+    return action->map;
 }
 
 /*
@@ -185,7 +187,7 @@ static void complete(struct pages *pages, struct page_request *request, bool is_
 
 static bool request_matches(const struct page_request *request, const struct message *message)
 {
-    return request->kind != REQUEST_LEAVE &&
+    return (request->kind == REQUEST_READ || request->kind == REQUEST_WRITE) &&
            region_id_equal(request->region->record.id, message->region) && message->granted > 0 &&
            message->granted <= request->count &&
            (request->granted == 0 || request->granted == message->granted);
@@ -220,8 +222,7 @@ static void take_over(struct pages *pages, const struct message *message)
     confirm(pages, message, message->page, 1, false);
 }
 
-/* The bytes that came of a request so far go again: they may be sent anew, or not at all. */
-static void drop_received(struct pages *pages, struct page_request *request)
+void request_drop_received(struct pages *pages, struct page_request *request)
 {
     if (request->received > 0) {
         pages_drop(pages, request->region, request->page, request->received);
@@ -241,7 +242,7 @@ static void start_again(struct pages *pages, struct page_request *request,
 {
     if (request->received != 0 && message->page == request->page &&
         message->version > request->version) {
-        drop_received(pages, request);
+        request_drop_received(pages, request);
     }
 }
 
@@ -252,6 +253,10 @@ void pages_on_data(struct pages *pages, const struct message *message)
 
     if ((message->flags & FLAG_LEAVE) != 0) {
         take_over(pages, message);
+        return;
+    }
+    if ((message->flags & FLAG_COPY) != 0) {
+        sealed_on_data(pages, message);
         return;
     }
     if (request == NULL) {
@@ -271,7 +276,7 @@ void pages_on_data(struct pages *pages, const struct message *message)
     if (write) {
         request->needs_grant = false;
     }
-    fill(pages, request, message->page, message->count, BYTES_PAYLOAD, write);
+    (void)request_fill(pages, request, message->page, message->count, BYTES_PAYLOAD, write);
     pages->context->counters.pages_received += message->count;
     request->received += message->count;
     if (request->received == request->granted && !request->needs_grant) {
@@ -348,7 +353,7 @@ void pages_on_grant(struct pages *pages, const struct message *message)
         bool write = request->kind == REQUEST_WRITE;
 
         request->granted = message->granted;
-        fill(pages, request, request->page, request->granted, BYTES_ZERO, write);
+        (void)request_fill(pages, request, request->page, request->granted, BYTES_ZERO, write);
         complete(pages, request, false, write ? filling_map(pages, request) : 0);
     } else if ((message->flags & FLAG_COPY) != 0) {
         request->granted = message->granted;
@@ -365,7 +370,7 @@ void pages_on_ask(struct pages *pages, const struct message *message)
     if (request == NULL) {
         confirm(pages, message, message->page, message->count, false);
     } else if (request->kind != REQUEST_LEAVE) {
-        drop_received(pages, request); /* from now on others may be given these pages */
+        request_drop_received(pages, request); /* from now on others may be given these pages */
         deny(pages, message, message->page, message->count);
     }
 }
@@ -376,28 +381,17 @@ void pages_on_ask(struct pages *pages, const struct message *message)
  */
 static void give_up(struct pages *pages, struct page_request *request)
 {
-    drop_received(pages, request);
+    request_drop_received(pages, request);
     request_close(pages, request);
 }
 
-void pages_on_lost(struct pages *pages, const struct message *message)
+void request_lose(struct pages *pages, struct page_request *request, uint32_t count, uint32_t node,
+                  int32_t error)
 {
-    struct page_request *request = pages_request(pages, message->request);
-    struct region *region;
-    uint32_t granted, dropped;
+    const struct region *region = request->region;
+    uint32_t dropped;
 
-    if (request == NULL || request->kind == REQUEST_LEAVE ||
-        !region_id_equal(request->region->record.id, message->region) || message->granted == 0 ||
-        message->granted > request->count) {
-        return;
-    }
-    if (message->error != DSM_EDOWN) {
-        give_up(pages, request);
-        return;
-    }
-    region = request->region;
-    granted = message->granted;
-    for (uint32_t i = 0; i < granted; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct page *page = page_get(pages, region, request->page + i);
 
         page_forget(pages, region, page);
@@ -405,18 +399,36 @@ void pages_on_lost(struct pages *pages, const struct message *message)
         pages->context->counters.pages_lost++;
     }
     /* Bytes that came before their source died may reach further than what is lost for certain. */
-    dropped = request->received > granted ? request->received : granted;
+    dropped = request->received > count ? request->received : count;
     pages_drop(pages, region, request->page, dropped);
-    page_poison(pages, region, request->page, granted, message->requester, message->error);
+    page_poison(pages, region, request->page, count, node, error);
     for (struct list *place = request->waiters.next; place != &request->waiters;) {
         struct waiter *waiter = list_object(place, struct waiter, place);
 
         place = place->next;
-        if (waiter->page < request->page + granted && waiter->map != 0) {
+        if (waiter->page < request->page + count && waiter->map != 0) {
             waiter_free(pages, waiter);
         }
     }
     request_close(pages, request);
+}
+
+void pages_on_lost(struct pages *pages, const struct message *message)
+{
+    struct page_request *request = pages_request(pages, message->request);
+
+    if (request == NULL || (request->kind != REQUEST_READ && request->kind != REQUEST_WRITE) ||
+        !region_id_equal(request->region->record.id, message->region) || message->granted == 0 ||
+        message->granted > request->count) {
+        return;
+    }
+    if (message->error != DSM_EDOWN) {
+        give_up(pages, request);
+    } else if (request->region->record.sealed) {
+        sealed_search(pages, request, message->granted);
+    } else {
+        request_lose(pages, request, message->granted, message->requester, message->error);
+    }
 }
 
 void pages_fail(struct pages *pages, struct page_request *request)
@@ -431,6 +443,10 @@ void pages_fail(struct pages *pages, struct page_request *request)
 
     if (request->kind == REQUEST_LEAVE) {
         request_close(pages, request); /* the page stays where it is */
+    } else if (request->kind == REQUEST_SEARCH) {
+        pages_resend(pages, request);
+    } else if (request->kind == REQUEST_PULL) {
+        sealed_search(pages, request, request->count);
     } else {
         pages_on_lost(pages, &lost);
     }

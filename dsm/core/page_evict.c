@@ -8,6 +8,7 @@
  * rests when two rounds have found nothing to let go, until something is granted again.
  */
 #include "dsm/core/group.h"
+#include "dsm/core/sealed.h"
 
 /** Owned pages on their way to their homes at once, at most: each waits for an answer. */
 #define LEAVING_MAX 256u
@@ -69,6 +70,9 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
         return 0;
     }
     if (!page->owner) {
+        if (!sealed_may_drop(pages, region, number, page)) {
+            return 0;
+        }
         drop_copy(pages, run, region, number, page);
         return 1;
     }
@@ -218,5 +222,6 @@ void pages_region_gone(struct pages *pages, struct region *region)
             list_add_tail(&pages->doomed, &kept->place);
         }
     }
+    sealed_region_gone(pages, region);
     directory_forget(&pages->directory, slot);
 }

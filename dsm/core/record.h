@@ -45,6 +45,7 @@ struct record {
     bool unlinked; /* the name is free; the object goes when nobody uses it any more */
     bool deleted;  /* this record is gone: the last that is heard of its id */
     bool alive;    /* NODE: a member; false: declared dead */
+    bool sealed;   /* REGION: its bytes never change again; it has no writers (sealed.h) */
     region_id id;
     uint64_t revision;            /* of the last change; the order of all changes to all records */
     char name[RECORD_NAME_BYTES]; /* with its '/'; NODE: the certificate's name */

@@ -87,7 +87,8 @@ extern "C" {
     X(DSM_EOVERFLOW, -23, "the value would overflow")                                              \
     X(DSM_ECANCELED, -24, "cancelled")                                                             \
     X(DSM_ENOTSUP, -25, "not supported here")                                                      \
-    X(DSM_ETYPE, -26, "the region has another type")
+    X(DSM_ETYPE, -26, "the region has another type")                                               \
+    X(DSM_ESEALED, -27, "the region is sealed: its bytes never change again")
 
 enum dsm_error {
 #define DSM_ERROR_ENUM(name, value, text) name = value,

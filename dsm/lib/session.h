@@ -29,6 +29,7 @@ struct handle {
 struct dsm_region {
     struct handle handle;
     bool writable;
+    _Atomic bool sealed; /* through this handle, which was a writable one */
     uint32_t page_size;
     _Atomic uint64_t size_bytes; /* as last heard; a region never shrinks */
 };

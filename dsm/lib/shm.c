@@ -8,6 +8,7 @@
 #include "dsm/lib/mapping.h"
 #include "dsm/core/type.h"
 #include "dsm/lib/session.h"
+#include "dsm_seal.h"
 
 static int oflag_translate(struct dsm *dsm, const char *name, int oflag, struct call *call)
 {
@@ -134,6 +135,23 @@ int dsm_shm_truncate(struct dsm_region *region, uint64_t size_bytes)
     if (error == 0) {
         region_size_note(region, size_bytes);
     }
+    return error;
+}
+
+int dsm_shm_seal(struct dsm_region *region)
+{
+    struct deed deed = {.verb = "seal region", .name = region->handle.name};
+    struct call call = {.kind = CALL_SEAL, .handle = region->handle.number};
+    int error;
+
+    if (!region->writable) {
+        return session_fail(region->handle.dsm, DSM_EACCES,
+                            "seal region '%s': the handle was opened O_RDONLY; open it O_RDWR",
+                            region->handle.name);
+    }
+    windows_remove(region); /* they are this library's own, and may write */
+    error = session_call(region->handle.dsm, &deed, &call, NULL);
+    region->sealed |= error == 0;
     return error;
 }
 

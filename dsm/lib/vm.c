@@ -279,7 +279,7 @@ static int copy_mapping(const struct copy *copy, struct mapping **mapping)
     uint64_t size = region->size_bytes;
     struct mapping_wish wish = {
         .offset = copy->offset - copy->offset % WINDOW_BYTES,
-        .protection = DSM_READ | (region->writable ? DSM_WRITE : 0),
+        .protection = DSM_READ | (region->writable && !region->sealed ? DSM_WRITE : 0),
         .is_window = true,
     };
     int protection = copy->write ? DSM_READ | DSM_WRITE : DSM_READ;
@@ -316,6 +316,10 @@ static int copy_check(const struct copy *copy)
         return session_fail(dsm, DSM_EACCES,
                             "write to region '%s': the handle was opened O_RDONLY; open it O_RDWR",
                             region->handle.name);
+    }
+    if (copy->write && region->sealed) {
+        return session_fail(dsm, DSM_ESEALED, "write to region '%s': %s", region->handle.name,
+                            dsm_strerror(DSM_ESEALED));
     }
     if (end >= copy->offset && end <= region->size_bytes) {
         return 0;

@@ -54,7 +54,6 @@ static const walk_function walks[] = {
     [WALK_TILE] = walk_tile,
 };
 
-
 /* Read b pages in the order of walk number a; one sample, MB/s. */
 static int order_walk(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
@@ -230,7 +229,7 @@ static int round_cpu(struct run *run)
     used *= 1e-6 * (double)(STREAM_BYTES / WALK_BYTES);
     bare *= 1e-6 * (double)(STREAM_BYTES / WALK_BYTES);
     return run_add(run, &run->measured, &used, 1) || run_add(run, &run->limits[0], &bare, 1) ? -1
-                                                                                            : 0;
+                                                                                             : 0;
 }
 
 #define BULK                                                                                       \

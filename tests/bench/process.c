@@ -88,6 +88,25 @@ int end_child(pid_t pid)
     return status;
 }
 
+int finish_child(pid_t pid, int signal, int timeout_ms)
+{
+    int status = -1;
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+    if (signal) {
+        kill(pid, signal);
+    }
+    if (pidfd >= 0 && wait_readable(pidfd, -1, timeout_ms) == 1) {
+        waitpid(pid, &status, 0);
+    } else {
+        status = end_child(pid);
+    }
+    if (pidfd >= 0) {
+        close(pidfd);
+    }
+    return status;
+}
+
 int pin_process(pid_t pid, const cpu_set_t *cpus)
 {
     char path[64];

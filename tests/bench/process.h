@@ -76,6 +76,12 @@ int read_numbers(const char *const *argv, int signals_fd, int timeout_ms, double
 /** End a child in good order: SIGTERM, after 5 s SIGKILL. Returns its wait status, -1 when unknown.
  */
 int end_child(pid_t pid);
+/**
+ * Let a child come to its end: a signal if it is not 0, then wait; after the time end_child().
+ *
+ * Returns its wait status, -1 when unknown.
+ */
+int finish_child(pid_t pid, int signal, int timeout_ms);
 /** Has the child ended (it stays to be waited for)? */
 bool child_has_ended(pid_t pid);
 

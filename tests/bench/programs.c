@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define FINISH_MS 10000
+
 static bool is_program(const char *folder, int folder_bytes, const char *name, char *path,
                        size_t size_bytes)
 {
@@ -170,7 +172,7 @@ int read_numbers(const char *const *argv, int signals_fd, int timeout_ms, double
     if (text && !start_program_piped(argv, -1, &pid, &out)) {
         error = read_text(out, signals_fd, timeout_ms, text, text_bytes);
         close(out);
-        int status = end_child(pid);
+        int status = finish_child(pid, error ? SIGTERM : 0, FINISH_MS);
         error = error || status != 0 ? -1 : 0;
     }
     for (char *line = text, *end; !error && found < size; line = end) {

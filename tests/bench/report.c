@@ -15,32 +15,36 @@
 
 #define ROUNDS_FULL 7u
 #define ROUNDS_QUICK 2u
-#define BUDGET_FULL_S 660.0
+#define BUDGET_FULL_S 540.0
 #define BUDGET_QUICK_S 120.0
-#define SPIN_US_DEFAULT 100u
+#define WORKLOAD_S 180.0
+#define SPIN_US_DEFAULT 50u /* as an agent that is told nothing */
 #define LOCAL_HOSTS 3u
 
 static const char help[] =
-    "usage: dsm-bench report [options] [OPERATION...]\n"
+    "usage: dsm-bench report [options] [OPERATION... | kernels | satellite]\n"
     "\n"
-    "Measures everything, or these operations, on three hosts made for it, and writes a text, all\n"
-    "results and plots. Takes root, and about ten minutes.\n"
+    "Measures everything, or these, on three hosts made for it, and writes a text, all results\n"
+    "and plots. kernels and satellite are the workloads of tests/workloads. Takes root, and ten\n"
+    "to fifteen minutes.\n"
     "\n"
     "options\n"
     "  --out DIR     where to; made when it is not there; default dsm-bench-report\n"
-    "  --quick       within three minutes: fewer rounds, less memory, agents that sleep only\n"
+    "  --quick       within three minutes: fewer rounds, less memory, agents that sleep only, no\n"
+    "                workloads\n"
     "  --rounds N    rounds of operation and limit in turns, 2 to 64\n"
-    "  --spin US     for how long agents poll where they do, default 100\n"
+    "  --spin US     for how long agents poll where they do, default 50\n"
     "  --add FILE    lines of JSON from tests/workloads/measure.py --json\n"
-    "  --from FILE   do not measure: text and plots of this results.json\n"
+    "  --from FILE   do not measure: text and plots of this results.json, or of several together\n"
     "  --help\n"
     "\n"
     "exit status: 0 measured, 1 failed or interrupted (what was measured is written), 2 wrong "
     "usage\n";
 
 struct plan {
-    const char *out, *from;
+    const char *out;
     bool is_quick;
+    bool is_made; /* of results that were there: nothing is measured */
     unsigned rounds, spin_us;
     char **names;
     int count_names;
@@ -98,19 +102,17 @@ static int save_results(const struct plan *plan)
 
     snprintf(path, sizeof(path), "%s/results.json", plan->out);
     snprintf(fresh, sizeof(fresh), "%s/results.json.new", plan->out);
-    if (json_dump_file(plan->report, fresh, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) ||
-        rename(fresh, path)) {
+    if (json_dump_file(plan->report, fresh, JSON_INDENT(1)) || rename(fresh, path)) {
         fprintf(stderr, "dsm-bench: %s: %s\n", path, strerror(errno));
         return -1;
     }
     return 0;
 }
 
-static void leave_out(struct plan *plan, const struct op *op, const char *place, const char *why)
+static void leave_out(struct plan *plan, const char *name, const char *place, const char *why)
 {
-    json_array_append_new(
-        json_object_get(plan->report, "left_out"),
-        json_pack("{s:s, s:s, s:s}", "op", op->name, "pinning", place, "why", why));
+    json_array_append_new(json_object_get(plan->report, "left_out"),
+                          json_pack("{s:s, s:s, s:s}", "op", name, "pinning", place, "why", why));
 }
 
 static bool is_wanted(const struct plan *plan, const struct op *op)
@@ -147,23 +149,23 @@ static int measure_one(struct plan *plan, struct bench *bench, const struct op *
     char place[32];
 
     if (bench_pin(bench, pinning)) {
-        leave_out(plan, op, pinning_name(pinning), "too few CPUs");
+        leave_out(plan, op->name, pinning_name(pinning), "too few CPUs");
         return 0;
     }
     result_place(bench, place);
     if (clock_us() > plan->end_us) {
-        leave_out(plan, op, place, "the time was over");
+        leave_out(plan, op->name, place, "the time was over");
         return 0;
     }
     fprintf(stderr, "%s, %s\n", op->name, report_place_text(place));
     int error = op_run(bench, op, &result);
     if (error == RUN_MISSING) {
-        leave_out(plan, op, place, "not installed");
+        leave_out(plan, op->name, place, "not installed");
         return 0;
     }
     if (error) {
         plan->is_interrupted = wait_readable(-1, plan->signals_fd, 0) < 0;
-        leave_out(plan, op, place, plan->is_interrupted ? "interrupted" : "failed");
+        leave_out(plan, op->name, place, plan->is_interrupted ? "interrupted" : "failed");
         return -1;
     }
     json_array_append_new(json_object_get(plan->report, "results"), result_to_json(bench, &result));
@@ -219,6 +221,48 @@ static void measure_all(struct plan *plan)
     }
 }
 
+static bool has_operation(const struct plan *plan)
+{
+    bool has = false;
+
+    for (int i = 0; i < plan->count_names; i++) {
+        has |= op_find(plan->names[i]) != NULL;
+    }
+    return has;
+}
+
+static const char *const workloads[] = {"kernels", "satellite"};
+#define WORKLOADS (sizeof(workloads) / sizeof(workloads[0]))
+
+static bool is_workload(const char *name)
+{
+    bool is = false;
+
+    for (size_t i = 0; i < WORKLOADS; i++) {
+        is |= !strcmp(workloads[i], name);
+    }
+    return is;
+}
+
+static void measure_workloads(struct plan *plan)
+{
+    bool all = plan->count_names == 0 && !plan->is_quick;
+
+    for (size_t i = 0; i < WORKLOADS; i++) {
+        bool is_named = all;
+
+        for (int k = 0; k < plan->count_names; k++) {
+            is_named |= !strcmp(plan->names[k], workloads[i]);
+        }
+        if (is_named && !plan->is_interrupted &&
+            report_run_workloads(plan->report, workloads[i], plan->signals_fd,
+                                 clock_us() + WORKLOAD_S * 1e6)) {
+            leave_out(plan, workloads[i], "2cpu", "it said why, or its time was over");
+            plan->is_interrupted = wait_readable(-1, plan->signals_fd, 0) < 0;
+        }
+    }
+}
+
 static int write_all(const struct plan *plan)
 {
     char path[PATH_MAX];
@@ -242,29 +286,6 @@ static int write_all(const struct plan *plan)
     return drawn < 0 ? -1 : 0;
 }
 
-/* Lines of JSON; others are passed over. Returns 0 or -1 after a line on standard error. */
-static int add_lines(json_t *report, const char *path)
-{
-    json_t *workloads = json_object_get(report, "workloads");
-    FILE *file = fopen(path, "re");
-    char line[8192];
-
-    if (!file) {
-        fprintf(stderr, "dsm-bench: %s: %s\n", path, strerror(errno));
-        return -1;
-    }
-    while (fgets(line, sizeof(line), file)) {
-        json_t *object = json_loads(line, 0, NULL);
-
-        if (json_is_object(object)) {
-            json_array_append(workloads, object);
-        }
-        json_decref(object);
-    }
-    fclose(file);
-    return 0;
-}
-
 static int refuse(const char *what, const char *value)
 {
     fprintf(stderr, "dsm-bench report: %s%s; dsm-bench report --help tells more\n", what, value);
@@ -281,6 +302,32 @@ static bool parse_number(const char *text, unsigned long min, unsigned long max,
     }
     *number = (unsigned)value;
     return true;
+}
+
+/* Add what another report has to this one; machine, rounds and times are those of the first. */
+static int add_report(json_t *report, const char *path)
+{
+    static const char *const arrays[] = {"results", "left_out", "workloads"};
+    json_error_t error;
+    json_t *loaded = json_load_file(path, 0, &error);
+
+    if (!json_is_array(json_object_get(loaded, "results"))) {
+        fprintf(stderr, "dsm-bench: %s is no results.json: %s\n", path, error.text);
+        json_decref(loaded);
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        json_t *more = json_object_get(loaded, arrays[i]);
+
+        if (json_is_array(more)) {
+            json_array_extend(json_object_get(report, arrays[i]), more);
+        }
+    }
+    json_object_update_missing(json_object_get(report, "machine"),
+                               json_object_get(loaded, "machine"));
+    json_object_update_missing(report, loaded);
+    json_decref(loaded);
+    return 0;
 }
 
 /* Returns 0, a number above 0 as exit status, or -1 after --help. */
@@ -303,10 +350,13 @@ static int parse_options(int argc, char **argv, struct plan *plan)
             plan->is_quick = true;
             break;
         case 'f':
-            plan->from = optarg;
+            plan->is_made = true;
+            if (add_report(plan->report, optarg)) {
+                return 1;
+            }
             break;
         case 'a':
-            if (add_lines(plan->report, optarg)) {
+            if (report_add_lines(plan->report, optarg)) {
                 return 1;
             }
             break;
@@ -330,29 +380,10 @@ static int parse_options(int argc, char **argv, struct plan *plan)
     plan->names = argv + optind;
     plan->count_names = argc - optind;
     for (int i = 0; i < plan->count_names; i++) {
-        if (!op_find(plan->names[i])) {
+        if (!op_find(plan->names[i]) && !is_workload(plan->names[i])) {
             return refuse("there is no operation ", plan->names[i]);
         }
     }
-    return 0;
-}
-
-static int load_report(struct plan *plan)
-{
-    json_error_t error;
-    json_t *loaded = json_load_file(plan->from, 0, &error), *added;
-
-    if (!json_is_array(json_object_get(loaded, "results"))) {
-        fprintf(stderr, "dsm-bench: %s is no results.json: %s\n", plan->from, error.text);
-        json_decref(loaded);
-        return -1;
-    }
-    added = json_object_get(plan->report, "workloads");
-    if (json_array_size(added) > 0) {
-        json_object_set(loaded, "workloads", added);
-    }
-    json_decref(plan->report);
-    plan->report = loaded;
     return 0;
 }
 
@@ -370,7 +401,10 @@ static int report_measured(struct plan *plan)
         perror("dsm-bench: signalfd");
         return -1;
     }
-    measure_all(plan);
+    if (plan->count_names == 0 || has_operation(plan)) {
+        measure_all(plan);
+    }
+    measure_workloads(plan);
     json_object_set_new(plan->report, "seconds", json_real((clock_us() - begin_us) / 1e6));
     close(plan->signals_fd);
     return save_results(plan) || plan->is_interrupted ? -1 : 0;
@@ -389,8 +423,11 @@ int bench_report(int argc, char **argv)
         error = 1;
     }
     if (error == 0) {
-        error = (plan.from ? load_report(&plan) : report_measured(&plan)) ? 1 : 0;
-        if (json_array_size(json_object_get(plan.report, "results")) > 0 && write_all(&plan)) {
+        error = !plan.is_made && report_measured(&plan) ? 1 : 0;
+        bool has_any = json_array_size(json_object_get(plan.report, "results")) > 0 ||
+                       json_array_size(json_object_get(plan.report, "workloads")) > 0;
+
+        if (has_any && write_all(&plan)) {
             error = 1;
         }
     }

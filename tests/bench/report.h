@@ -27,6 +27,16 @@ double report_number(const json_t *result, const char *name);
 /** A text of a result; "" when there is none. */
 const char *report_string(const json_t *result, const char *name);
 
+/** Add a file's lines of JSON to the workloads. Returns 0 or -1 after a line on standard error. */
+int report_add_lines(json_t *report, const char *path);
+/**
+ * Have tests/workloads/measure.py measure, and add what it prints.
+ *
+ * Returns 0; 1 when it is not there, -1 when it failed, was interrupted, or the time was over,
+ * after a line on standard error; what it had printed until then is added.
+ */
+int report_run_workloads(json_t *report, const char *workload, int signals_fd, double end_us);
+
 /** Write the text. */
 void report_write_text(const json_t *report, FILE *file);
 /**

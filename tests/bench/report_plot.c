@@ -319,6 +319,65 @@ static int plot_scaling(const json_t *report, const char *directory)
     return script_close(script, directory, "scaling", 560);
 }
 
+/* The same analyses by all ways, first and later passes one above the other. */
+static int plot_scene(const json_t *report, const char *directory)
+{
+    static const char *const tasks[] = {"ndvi", "stencil", "zones", "change"};
+    static const char *const ways[] = {"dsm", "mpi", "mpi-kept", "gdal", "redis"};
+    static const char *const passes[] = {"first_s", "later_s"};
+    const json_t *workloads = json_object_get(report, "workloads"), *line;
+    bool is_there = false;
+    size_t i;
+
+    json_array_foreach(workloads, i, line)
+    {
+        is_there |= report_string(line, "way")[0] != 0;
+    }
+    FILE *script = is_there ? script_open(directory, "scene") : NULL;
+    if (!script) {
+        return is_there ? -1 : 0;
+    }
+    for (unsigned pass = 0; pass < 2; pass++) {
+        fprintf(script, "$p%u << EOD\ntask", pass);
+        for (unsigned w = 0; w < 5; w++) {
+            fprintf(script, " %s", ways[w]);
+        }
+        for (unsigned t = 0; t < 4; t++) {
+            fprintf(script, "\n%s", tasks[t]);
+            for (unsigned w = 0; w < 5; w++) {
+                double seconds = 0;
+
+                json_array_foreach(workloads, i, line)
+                {
+                    if (!strcmp(report_string(line, "way"), ways[w]) &&
+                        !strcmp(report_string(line, "task"), tasks[t])) {
+                        seconds = report_number(line, passes[pass]);
+                    }
+                }
+                fprintf(script, " %g", seconds);
+            }
+        }
+        fputs("\nEOD\n", script);
+    }
+    fputs("set style data histogram\nset style histogram clustered gap 1.5\n"
+          "set style fill solid 0.85 noborder\nset boxwidth 0.95\nset ylabel 'seconds'\n"
+          "set yrange [0:*]\nset key outside right top vertical noenhanced\n"
+          "draw = 'set multiplot layout 2,1; ",
+          script);
+    for (unsigned pass = 0; pass < 2; pass++) {
+        fprintf(script, "set title \"%s\"; plot ",
+                pass ? "the same, every later pass"
+                     : "Analyses of one scene on three hosts, first pass");
+        for (unsigned w = 0; w < 5; w++) {
+            fprintf(script, "%s$p%u using %u%s title columnheader lc rgb \"%s\"", w ? ", " : "",
+                    pass, w + 2, w ? "" : ":xtic(1)", colours[w]);
+        }
+        fputs("; ", script);
+    }
+    fputs("unset multiplot'\n", script);
+    return script_close(script, directory, "scene", 760);
+}
+
 int report_plot(const json_t *report, const char *directory)
 {
     int drawn = 0, result = 0;
@@ -331,7 +390,7 @@ int report_plot(const json_t *report, const char *directory)
         result = plot_latency(report, directory, report_places[k]);
         drawn += result;
     }
-    int (*const others[])(const json_t *, const char *) = {plot_bandwidth, plot_targets,
+    int (*const others[])(const json_t *, const char *) = {plot_bandwidth, plot_targets, plot_scene,
                                                            plot_scaling};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]) && result >= 0; i++) {
         result = others[i](report, directory);

@@ -13,6 +13,7 @@ sys.path.append(os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__f
                              'workloads'))
 from kernels import KERNELS, run_jacobi_mpi, run_kernel  # noqa: E402
 from scenes import TASKS, WAYS, make_scene, measure_ways, opened  # noqa: E402
+from streams import STREAMS, measure_streams, opened_streams  # noqa: E402
 
 
 def test_kernels_are_right_on_one_two_and_three_hosts(cluster):
@@ -61,3 +62,14 @@ def test_scene_is_analysed_alike_whatever_way_its_pixels_come(cluster):
             seconds = measure_ways(ways, 2, known)
         true(set(seconds) >= {'dsm', 'gdal'}, f'ways: {set(seconds)}')
         same({len(seconds['dsm'][task]) for task in TASKS}, {2}, 'passes')
+
+
+def test_strips_are_analysed_as_they_come(cluster):
+    """A publisher and three programs on three hosts; the second picture goes over the first."""
+    if not os.path.exists(cluster.build + '/tests/workloads/satellite/ingest'):
+        return  # without GDAL there is no scene
+    scene, known = make_scene(cluster.directory, 250)
+    kinds = [kind for kind in STREAMS if kind.why_not(cluster.build) is None]
+    with opened_streams(kinds, cluster, scene) as streams:
+        seconds = measure_streams(streams, 2, known)
+    same({len(taken) for taken in seconds.values()}, {2}, 'pictures')

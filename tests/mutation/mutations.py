@@ -28,6 +28,8 @@ a unit test of its own:
 Not in the list either, because thousands of seeds do not reach them; test_regressions_core.c does:
   - who is asked denies, and goes on showing what came (on_ask of page_answer.c);
   - a range is sent as far as it is here (pages_on_forward of page_serve.c; 3 of 150,000 seeds);
+  - an atomic operation that waits at the home is done after the seal (I2; test_stories_sealed.c);
+  - pieces of a sealed range that come in another order (links being FIFO);
   - the home's own threads have no turn (T4 of page_turn.c; 1 of 300,000 seeds; test_regressions.c).
 """
 
@@ -39,6 +41,8 @@ PAGE, ANSWER, SERVE, EVICT = (f'dsm/core/page{part}.c'
 SYNC, SYNC_DEATH, CALL, CATALOG = ('dsm/core/sync.c', 'dsm/core/sync_death.c', 'dsm/core/call.c',
                                    'dsm/core/catalog.c')
 NODE, MESSAGE, RECORD = ('dsm/core/node.c', 'dsm/core/node_message.c', 'dsm/core/node_record.c')
+SEALED, SEAL = 'dsm/core/sealed.c', 'dsm/core/catalog_seal.c'
+REQUEST = 'dsm/core/page_request.c'
 GROUP, DEFER, TURN, CONVERT = (f'dsm/core/{noun}.c' for noun in
                                ('group', 'page_defer', 'page_turn', 'convert'))
 WINDOW, CONTEXT, REMOTE = 'dsm/core/window.c', 'dsm/core/context.c', 'dsm/core/remote.c'
@@ -173,7 +177,8 @@ MUTATIONS = [
     Mutation('complete_half_a_range', 'P2', 'the first piece of a range counts as all', ANSWER,
              '    if (request->received == request->granted && !request->needs_grant) {',
              '    if (!request->needs_grant) {'),
-    Mutation('waiters_are_not_retried', 'P2', 'who waited at a closed request is forgotten', PAGE,
+    Mutation('waiters_are_not_retried', 'P2', 'who waited at a closed request is forgotten',
+             REQUEST,
              '        list_add_tail(&pages->retry, place);\n    }\n    outstanding_close',
              '    }\n    outstanding_close'),
 
@@ -223,12 +228,13 @@ MUTATIONS = [
              '        list_add_tail(&calls->parked, &call->place);\n        return;',
              '        free_call(calls, call);\n        return;'),
     Mutation('outcome_is_sent_once', 'S6', 'an outcome that was called queued is not sent again',
-             NODE, ' || syncs_resend(&node->syncs)', ''),
+             NODE, '           syncs_resend(&node->syncs) || node_reap', '           node_reap'),
     Mutation('decided_on_old_news', 'K2', 'nobody asks for news before a call is decided', CATALOG,
              '    if (ticket->has_news) {', '    if (ticket->number != 0) {', ('O15',)),
     Mutation('refused_on_old_news', 'K2', 'a name that is unknown here is taken to be free',
-             CATALOG, '    if (!ask(view, ticket)) {\n        fail(view, ticket, error);\n    }',
-             '    fail(view, ticket, error);', ('O15',)),
+             CATALOG, '    if (!ticket_ask(view, ticket)) {\n'
+             '        ticket_fail(view, ticket, error);\n    }',
+             '    ticket_fail(view, ticket, error);', ('O15',)),
 
     # --- the home: runs, repetitions, and the dead ---
     Mutation('begin_anew_without_asking', 'H1',
@@ -313,9 +319,7 @@ MUTATIONS = [
              '           (member != NULL && member->joined > UINT64_MAX - 1);'),
     Mutation('refused_may_come_again', 'N4', 'a repetition of what was refused is admitted later',
              MESSAGE,
-             '            window_note(remote_window(&node->context.remotes, message.from),\n'
-             '                        message.request / NODES_MAX, message.floor);\n',
-             ''),
+             '            if (!is_about_sealed(&message)) {', '            if (false) {'),
     Mutation('floor_too_high', 'N4', 'what is still open is told to be closed', CONTEXT,
              'list_object(open->next, struct outstanding, channel_place)->id / NODES_MAX;',
              'list_object(open->prev, struct outstanding, channel_place)->id / NODES_MAX;'),
@@ -324,10 +328,8 @@ MUTATIONS = [
              'remote->channel.next_number = 0;'),
     Mutation('open_while_leaving', 'K1', 'a handle is given while the node leaves the region',
              CATALOG,
-             '    } else if (is_leaving(view, region)) {\n'
-             '        stall(view, ticket);\n',
-             '    } else if (false) {\n'
-             '        stall(view, ticket);\n'),
+             '(catalog_is_leaving(view, region) || catalog_is_sealing(view, region)) {',
+             '(catalog_is_sealing(view, region)) {'),
 
     # --- groups of pages, byte orders ---
     Mutation('drop_what_is_shown', 'G2', 'a page goes and its group stays shown', GROUP,
@@ -388,4 +390,23 @@ MUTATIONS = [
     Mutation('pattern_begins_anew', 'O17', 'each run of bytes is taken to begin with an element',
              CONVERT, '    uint64_t at = phase_words % op->count_words;',
              '    uint64_t at = phase_words - phase_words;', ('O17',)),
+    # --- sealed regions ---
+    Mutation('sealed_beside_a_writer', 'I1', 'writers on other nodes are not asked for', SEAL,
+             '    if (!nodeset_is_empty(others)) {', '    if (false) {', ('O11', 'O19')),
+    Mutation('sealed_beside_a_writer_here', 'I1', 'nor those on this one', SEAL,
+             '(region->count_writers > 1) {', '(false) {', ('O11', 'O19')),
+    Mutation('writer_let_in_while_sealing', 'I1', 'what is being sealed is opened for writing',
+             CATALOG, ' || catalog_is_sealing(view, region)) {', ') {', ('O11', 'O19')),
+    Mutation('writer_forgotten', 'K1', "a node's writers are taken out while they write", CATALOG,
+             'region->count_writers == 0 &&', 'true &&', ('O11', 'O19')),
+    Mutation('sealed_before_the_homes_know', 'I2', 'the sealer does not wait for the homes', SEAL,
+             'ticket->homes = region->record.homes;', 'ticket->homes = NODESET_EMPTY;',
+             ('O19',)),
+    Mutation('loss_believed_at_once', 'I7', 'who is not the home says that a page is lost', SEALED,
+             '        shun(pages, request, message->from);\n    }\n}',
+             '        request_lose(pages, request, 1, message->from, DSM_EDOWN);\n    }\n}',
+             ('O12',)),
+    Mutation('last_member_asked_is_the_first', 'I7', 'a search ends with its beginning', SEALED,
+             '    if (next == self || next == NODE_NONE) {', '    if (request->lacking == 7777) {',
+             ('O11', 'O14', 'trap')),
 ]

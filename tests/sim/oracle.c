@@ -42,7 +42,7 @@ void oracle_touch_all(struct cluster *cluster)
 
 /* --- where a page's home is --- */
 
-static const struct record *record_of(const struct cluster *cluster, uint32_t region)
+const struct record *oracle_record(const struct cluster *cluster, uint32_t region)
 {
     region_id id = cluster->regions[region];
     const struct record *record;
@@ -56,7 +56,7 @@ static const struct record *record_of(const struct cluster *cluster, uint32_t re
 
 uint32_t oracle_home(const struct cluster *cluster, uint32_t region, uint64_t page)
 {
-    const struct record *record = record_of(cluster, region);
+    const struct record *record = oracle_record(cluster, region);
     uint32_t turn, home;
 
     if (record == NULL || nodeset_is_empty(record->homes)) {
@@ -115,7 +115,8 @@ static void check_own(struct cluster *cluster, uint32_t number, uint32_t region,
                     "a page held for reading is writable: node %u region %u page %llu", number,
                     region, (unsigned long long)page);
     }
-    if (view->state == PAGE_WRITE && !node->is_outcast && nodeset_count(all->present) > 1) {
+    if (view->state == PAGE_WRITE && !node->is_outcast && nodeset_count(all->present) > 1 &&
+        !oracle_is_sealed(cluster, region)) {
         oracle_fail(cluster, "O1",
                     "a page held for writing has other copies: node %u region %u page %llu, %u "
                     "nodes have it",
@@ -184,7 +185,7 @@ static void check_home(struct cluster *cluster, uint32_t home, uint32_t region, 
     } else if (view->home.transfer != 0) {
         missing = nodeset_minus(missing, nodeset_of(view->home.requester));
     }
-    if (!nodeset_is_empty(missing)) {
+    if (!nodeset_is_empty(missing) && !oracle_is_sealed(cluster, region)) {
         oracle_fail(cluster, "O5",
                     "a reader is not in the home's record: region %u page %llu home %u, node %u "
                     "has it; open transfer %u for %u, %u waiting",

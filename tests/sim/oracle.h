@@ -93,6 +93,13 @@
  *     for threads that wait for a group, for DEFER_MS; and once. Nothing is put off in a region
  *     without a window, but for a group, or for the home's own threads.
  *     (oracle_end.c, after each step)
+ *
+ * O19 What is sealed is never written again: no program writes to a region once the keeper's record
+ *     is sealed, no home that knows it does an atomic operation there, and whoever sealed it is
+ *     told only when every living home knows. Its pages are held by whom no home knows (so O5 is
+ *     not asked of readers, nor O1 of a copy that its owner could write and nobody does), and O2
+ *     holds all of them to the latest bytes.
+ *     (oracle_sealed.c, at each write and when a CALL_SEAL is answered)
  */
 #ifndef DSM_TESTS_SIM_ORACLE_H
 #define DSM_TESTS_SIM_ORACLE_H
@@ -116,6 +123,9 @@ bool oracle_may_be_lost(const struct cluster *cluster, uint32_t region, uint64_t
  * its region is deleted or unknown.
  */
 bool oracle_home_is_gone(const struct cluster *cluster, uint32_t region, uint64_t page);
+
+/** A CALL_SEAL on this region was answered with 0 (O19). */
+void oracle_on_sealed(const struct cluster *cluster, uint32_t region);
 
 /*
  * For the cluster.

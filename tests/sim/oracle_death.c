@@ -82,6 +82,7 @@ void oracle_on_write(struct cluster *cluster, uint32_t node, uint32_t region, ui
     note->page = page;
     note->value = value;
     note->flags = 1;
+    oracle_check_sealed_write(cluster, node, region, page, reads);
     check_latest(cluster, node, region, page, frame, "a write onto");
     frame->bytes.value = value;
     frame->bytes.stamp = ++cluster->count_writes;

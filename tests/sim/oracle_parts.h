@@ -7,6 +7,13 @@
 
 /** The home of a page; NODE_NONE: see oracle_home_is_gone(). */
 uint32_t oracle_home(const struct cluster *cluster, uint32_t region, uint64_t page);
+/** The keeper's record of a region, NULL when it is deleted or unknown. */
+const struct record *oracle_record(const struct cluster *cluster, uint32_t region);
+/** Is it sealed, as the keeper says? */
+bool oracle_is_sealed(const struct cluster *cluster, uint32_t region);
+/** O19, at a write. */
+void oracle_check_sealed_write(const struct cluster *cluster, uint32_t node, uint32_t region,
+                               uint64_t page, bool is_atomic);
 /** Has the home heard of the last death of a node? */
 bool oracle_has_heard(const struct cluster *cluster, uint32_t home, uint32_t node);
 /** An outcast has done something with a page. */

@@ -69,6 +69,7 @@ enum sim_program_state {
     SIM_WRITING, /* writes there */
     SIM_UNMAPPING,
     SIM_CLOSING,
+    SIM_SEALING,
 };
 
 struct sim_program {
@@ -92,6 +93,8 @@ struct sim_program {
     bool is_thread;
     bool is_void; /* its node is an outcast: nothing is promised to it, others must not notice */
     bool wants_reopen, wants_sem; /* to make them anew */
+    bool wants_seal;              /* when it has unmapped */
+    bool is_reader;               /* the region is sealed: it can but read */
     uint64_t page, value;
     bool write;
     uint64_t call; /* number of the call under way */
@@ -162,7 +165,7 @@ struct sim_host {
 
 /** Of one run; added up over many. */
 struct sim_stats {
-    uint64_t operations, events, steps, messages, poisoned, deaths;
+    uint64_t operations, events, steps, messages, poisoned, deaths, sealed;
     uint64_t faults[SIM_FAULT_KINDS];
     uint64_t virtual_us;
     uint64_t settle_us, wait_us;             /* the longest there were, see sim_wait.h */

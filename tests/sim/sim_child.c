@@ -92,6 +92,7 @@ void sim_stats_add(struct sim_stats *sum, const struct sim_stats *stats)
     sum->steps += stats->steps;
     sum->messages += stats->messages;
     sum->poisoned += stats->poisoned;
+    sum->sealed += stats->sealed;
     sum->deaths += stats->deaths;
     sum->virtual_us += stats->virtual_us;
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {

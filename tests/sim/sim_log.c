@@ -93,7 +93,7 @@ const char *sim_op_name(uint32_t op)
 const char *sim_call_name(uint32_t kind)
 {
     static const char *const names[CALL_KINDS] = {
-        "?", "OPEN", "CLOSE", "TRUNCATE", "STAT", "MAP", "UNMAP", "UNLINK", "SYNC",
+        "?", "OPEN", "CLOSE", "TRUNCATE", "STAT", "MAP", "UNMAP", "UNLINK", "SYNC", "SEAL",
     };
 
     return kind < CALL_KINDS ? names[kind] : "?";

@@ -167,6 +167,10 @@ void sim_options_draw(struct sim_options *options, uint64_t seed)
     if (sim_chance(&row, RANGES_ONE_IN)) {
         draw_ranges(options, &row);
     }
+    if (options->weights[SIM_SEAL] != 0 && !sim_chance(&row, 4)) {
+        options->reader_share = 50 + (uint32_t)sim_draw(&row, 50);
+        options->weights[SIM_SEAL] = (uint32_t)sim_draw_log(&row, 30, 400);
+    }
     sim_machines_draw(options);
 }
 
@@ -205,8 +209,8 @@ void sim_options_print(const struct sim_options *options, char *text, size_t byt
     sim_text_add(&out, "  messages take %llu us (%s), resent after %u ms; programs think %llu us\n",
                  (unsigned long long)options->delay_us, delays[options->delay], options->resend_ms,
                  (unsigned long long)options->think_us);
-    sim_text_add(&out, "  %u names, %u of 100 deeds synchronise, patterns:", options->names,
-                 options->sync_share);
+    sim_text_add(&out, "  %u names, %u of 100 deeds synchronise, %u of 100 read only, patterns:",
+                 options->names, options->sync_share, options->reader_share);
     for (uint32_t i = 0; i < SIM_PATTERN_KINDS; i++) {
         if (options->patterns[i] != 0) {
             sim_text_add(&out, " %s %u", patterns[i], options->patterns[i]);

@@ -39,7 +39,8 @@
     X(LATE_ATOMIC, "late-atomic", UPTO_US, "operations at the home take long")                     \
     X(EVICTION, "eviction", EVERY, "nodes may keep few pages (all but node 0)")                    \
     X(RENEW, "renew", EVERY, "the region is unlinked; who opens it next makes a new one")          \
-    X(GROW, "grow", EVERY, "the region grows")
+    X(GROW, "grow", EVERY, "the region grows")                                                     \
+    X(SEAL, "seal", EVERY, "a program seals the region, if nobody else may write")
 
 enum sim_fault {
 #define SIM_FAULT_ENUM(name, text, unit, what) SIM_##name,
@@ -115,6 +116,7 @@ struct sim_options {
     uint64_t delay_us;
     uint64_t think_us;                      /* of a program between two deeds, at most */
     uint32_t sync_share;                    /* of 100 deeds, so many synchronise */
+    uint32_t reader_share;                  /* of 100 programs, so many come to read only */
     uint32_t patterns[SIM_PATTERN_KINDS];   /* weights */
     uint32_t weights[SIM_FAULT_KINDS];      /* 0: off */
     uint32_t page_bytes[SIM_NAMES_MAX];     /* of the regions of each name */

@@ -102,7 +102,6 @@ static void open_region(struct sim *sim, struct sim_program *program)
 {
     struct call call = {.kind = CALL_OPEN,
                         .object = RECORD_REGION,
-                        .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_CREATE,
                         .mode = 0666,
                         .home = sim->options.striped ? DSM_HOME_STRIPED : DSM_HOME_CREATOR};
 
@@ -113,6 +112,7 @@ static void open_region(struct sim *sim, struct sim_program *program)
     program->page_bytes = call.page_size;
     program->area = SIM_AREAS;
     program->wants_reopen = false;
+    call.oflag = program->is_reader ? 0 : CALL_OFLAG_WRITE | CALL_OFLAG_CREATE;
     sim_program_call(sim, program, &call, SIM_OPENING);
 }
 
@@ -134,6 +134,8 @@ static void come(struct sim *sim, struct sim_program *program)
     program->node = node;
     program->client = ++sim->next_client;
     program->name = (uint32_t)sim_draw(&program->row, sim->options.names);
+    program->is_reader = sim->options.reader_share != 0 &&
+                         sim_draw(&program->row, 100) < sim->options.reader_share;
     choose_pattern(sim, program);
     open_region(sim, program);
 }
@@ -145,7 +147,7 @@ static void map_whole(struct sim *sim, struct sim_program *program)
     struct call call = {.kind = CALL_MAP,
                         .handle = program->handle,
                         .size_bytes = program->reply.size_bytes,
-                        .rights = RIGHTS_READ | RIGHTS_WRITE};
+                        .rights = RIGHTS_READ | (program->is_reader ? 0 : RIGHTS_WRITE)};
 
     sim_program_call(sim, program, &call, SIM_MAPPING);
 }
@@ -227,7 +229,9 @@ static void on_closing(struct sim *sim, struct sim_program *program)
 {
     struct call close = {.kind = CALL_CLOSE, .handle = program->handle};
 
-    if (program->state == SIM_UNMAPPING) {
+    if (program->state == SIM_UNMAPPING && program->wants_seal) {
+        sim_seal_begin(sim, program);
+    } else if (program->state == SIM_UNMAPPING) {
         sim_program_call(sim, program, &close, SIM_CLOSING);
     } else if (program->wants_reopen && !sim->is_ending) {
         open_region(sim, program);
@@ -299,7 +303,11 @@ static void begin(struct sim *sim, struct sim_program *program)
     } else if (is_alone && has_come(sim, program, SIM_REOPEN)) {
         program->wants_reopen = sim_chance(&program->row, 2);
         begin_closing(sim, program);
-    } else if (is_alone && program->pages <= SIM_PAGES_MAX && has_come(sim, program, SIM_GROW)) {
+    } else if (is_alone && !program->is_reader && has_come(sim, program, SIM_SEAL)) {
+        program->wants_seal = true;
+        begin_closing(sim, program);
+    } else if (is_alone && !program->is_reader && program->pages <= SIM_PAGES_MAX &&
+               has_come(sim, program, SIM_GROW)) {
         grow(sim, program);
     } else if (is_alone && may_make && has_come(sim, program, SIM_RENEW)) {
         unlink_object(sim, program, RECORD_REGION);
@@ -310,7 +318,8 @@ static void begin(struct sim *sim, struct sim_program *program)
     } else if (is_alone && may_make && program->wants_sem && sim->count_sems < SIM_SEMS) {
         program->wants_sem = false;
         unlink_object(sim, program, RECORD_SEM);
-    } else if (sim_draw(&program->row, 100) < sim->options.sync_share) {
+    } else if (!program->is_reader &&
+               sim_draw(&program->row, 100) < sim->options.sync_share) {
         sim_sync_begin(sim, program);
     } else {
         sim_touch_begin(sim, program);
@@ -324,6 +333,10 @@ static void on_outcome(struct sim *sim, struct sim_program *program)
     sim_wait_note(sim, program);
     if (program->op != 0) {
         sim_sync_end(sim, program);
+    } else if (sim_seal_end(sim, program)) {
+        return;
+    } else if (sim_seal_note(program)) {
+        open_region(sim, program);
     } else if (program->state == SIM_UNMAPPING || program->state == SIM_CLOSING) {
         on_closing(sim, program);
     } else if (program->state == SIM_CALLING) {

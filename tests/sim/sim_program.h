@@ -56,6 +56,18 @@ void sim_sync_unlock(struct sim *sim, struct sim_program *program);
 void sim_sync_drop(struct sim *sim, struct sim_program *program, bool with_node);
 /** The page of a mutex. */
 uint64_t sim_sync_lock_page(const struct sim_program *program, uint32_t lock);
+
+/*
+ * sim_seal.c
+ */
+
+/** It has unmapped the region, and seals it. */
+void sim_seal_begin(struct sim *sim, struct sim_program *program);
+/** Is this the outcome of that? Then it closes the region, to open it anew. */
+bool sim_seal_end(struct sim *sim, struct sim_program *program);
+/** Has it found that the region is sealed, or is so no more? Then it is opened otherwise. */
+bool sim_seal_note(struct sim_program *program);
+
 /** What must be true in the end (sim_check.c). */
 void sim_check_end(struct sim *sim);
 

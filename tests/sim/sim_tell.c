@@ -35,9 +35,9 @@ static void print_json(json_t *object)
 
 static void print_stats(const struct sim_stats *stats)
 {
-    printf("%llu operations, %llu core steps, %llu messages; faults:",
+    printf("%llu operations, %llu core steps, %llu messages, %llu seals; faults:",
            (unsigned long long)stats->operations, (unsigned long long)stats->steps,
-           (unsigned long long)stats->messages);
+           (unsigned long long)stats->messages, (unsigned long long)stats->sealed);
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         if (stats->faults[i] != 0) {
             printf(" %s %llu", sim_fault_name(i), (unsigned long long)stats->faults[i]);

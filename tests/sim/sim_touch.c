@@ -81,7 +81,7 @@ void sim_touch_begin(struct sim *sim, struct sim_program *program)
         program->page = SIM_ADD_PAGE + sim_draw(&program->row, 3);
         program->write = false;
     }
-    if (is_protected(program, program->page)) {
+    if (is_protected(program, program->page) || program->is_reader) {
         program->write = false;
     }
     program->waits_since_us = 0;

@@ -416,6 +416,32 @@ static void test_opening_takes_the_rights_of_the_mode(void **state)
     assert_int_equal(fixture_propose(f, 1, &update, NULL), DSM_EACCES);
 }
 
+/* By a writer's node, for ever, and without writers. */
+static void test_seal_is_for_ever_and_leaves_no_writers(void **state)
+{
+    struct fixture *f = *state;
+    struct record x = fixture_create(f, 0, "/x", ALICE, 0644);
+    struct proposal seal = update_of(&x, BOB);
+    seal.record.sealed = true;
+    assert_int_equal(fixture_propose(f, 0, &seal, NULL), DSM_EINVAL); /* it still has a writer */
+    seal.record.writers = NODESET_EMPTY;
+    assert_int_equal(fixture_propose(f, 1, &seal, NULL), DSM_EACCES); /* another node's */
+    assert_int_equal(fixture_propose(f, 0, &seal, &x), 0);
+    assert_true(x.sealed);
+    struct proposal update = update_of(&x, ALICE);
+    nodeset_add(&update.record.writers, 0);
+    assert_int_equal(fixture_propose(f, 0, &update, NULL), DSM_EINVAL);
+    update = update_of(&x, ALICE);
+    update.record.sealed = false;
+    assert_int_equal(fixture_propose(f, 0, &update, NULL), DSM_EACCES);
+    update = update_of(&x, ALICE);
+    update.record.size_bytes += 4096;
+    assert_int_equal(fixture_propose(f, 0, &update, NULL), DSM_ESEALED);
+    update = update_of(&x, BOB);
+    nodeset_add(&update.record.readers, 1);
+    assert_int_equal(fixture_propose(f, 1, &update, NULL), 0); /* who wants to read it may */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
@@ -434,6 +460,7 @@ int main(void)
         TEST(test_update_of_anything_else_is_refused),
         TEST(test_unlink_is_for_owner_and_last_reader_deletes),
         TEST(test_opening_takes_the_rights_of_the_mode),
+        TEST(test_seal_is_for_ever_and_leaves_no_writers),
     };
 #undef TEST
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -408,7 +408,10 @@ static void test_program_that_dies_while_it_opens_disturbs_no_other(void **state
     solo_call(solo, 1, &call);
     solo_step(solo, &gone);
     solo_agree(solo);
-    assert_null(solo_proposed(solo, 1)); /* the other one still reads */
+    assert_true(nodeset_has(solo_proposed(solo, 1)->record.readers, 1)); /* the other one does */
+    assert_false(nodeset_has(solo_proposed(solo, 1)->record.writers, 1));
+    solo_agree(solo);
+    assert_null(solo_proposed(solo, 2));
 }
 
 /* A peer's keeper may be wrong: such records would divide by zero, or have no home. */

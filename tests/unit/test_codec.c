@@ -285,6 +285,12 @@ static const struct sort sorts[] = {
 };
 #define COUNT_SORTS (sizeof(sorts) / sizeof(sorts[0]))
 
+/** Is there a kind of this number? */
+static bool is_kind(const struct sort *sort, uint32_t kind)
+{
+    return sort->unpack != unpack_message || message_kind_fields(kind) != 0;
+}
+
 /** Unpack a copy of exactly that length, so that the address sanitizer sees a read beyond it. */
 static int unpack_exactly(const struct sort *sort, const uint8_t *bytes, size_t len_bytes,
                           union any *any)
@@ -354,6 +360,9 @@ static void test_each_kind_round_trips(void **state)
         for (uint32_t kind = sorts[s].kind_first; kind < sorts[s].kind_end; kind++) {
             uint64_t largest = 0;
 
+            if (!is_kind(&sorts[s], kind)) {
+                continue;
+            }
             round_trip(&sorts[s], kind, &largest);
             for (int i = 0; i < 200; i++) {
                 round_trip(&sorts[s], kind, &random);
@@ -375,6 +384,9 @@ static void test_other_length_is_refused(void **state)
         for (uint32_t kind = sorts[s].kind_first; kind < sorts[s].kind_end; kind++) {
             struct buffer buffer = {0};
 
+            if (!is_kind(&sorts[s], kind)) {
+                continue;
+            }
             memset(any, 0, sizeof(*any));
             sorts[s].fill(any, kind, &random);
             sorts[s].pack(any, &buffer);
@@ -409,6 +421,9 @@ static void test_changed_byte_is_refused_or_legal(void **state)
             struct buffer buffer = {0};
             size_t len_bytes;
 
+            if (!is_kind(&sorts[s], kind)) {
+                continue;
+            }
             memset(any, 0, sizeof(*any));
             sorts[s].fill(any, kind, &random);
             sorts[s].pack(any, &buffer);

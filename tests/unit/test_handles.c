@@ -374,7 +374,8 @@ static void test_last_close_leaves_and_an_open_meanwhile_waits(void **state)
 {
     struct solo *solo = *state;
     struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .name = "/r5"};
-    uint64_t first = open_region(solo, 1, 0), second = open_region(solo, 2, 0), number;
+    uint64_t first = open_region(solo, 1, CALL_OFLAG_WRITE), number;
+    uint64_t second = open_region(solo, 2, CALL_OFLAG_WRITE);
 
     close_handle(solo, 1, first);
     assert_null(solo_proposed(solo, 0)); /* one is left */
@@ -408,7 +409,8 @@ static void test_leave_that_meets_another_change_is_tried_again(void **state)
 static void test_open_that_waits_for_a_leave_goes_on_when_the_keeper_is_away(void **state)
 {
     struct solo *solo = *state;
-    struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .name = "/r5"};
+    struct call open = {
+        .kind = CALL_OPEN, .object = RECORD_REGION, .oflag = CALL_OFLAG_WRITE, .name = "/r5"};
     uint64_t number, handle;
 
     close_handle(solo, 1, open_region(solo, 1, 0));

@@ -77,6 +77,9 @@ static struct message answer(struct hostile *hostile, struct message said)
         [MESSAGE_SYNC_REPLY] = {MESSAGE_SYNC_ACK, MESSAGE_SYNC, MESSAGE_SYNC},
         [MESSAGE_ADOPT] = {MESSAGE_CONFIRM, MESSAGE_NOT_HERE, MESSAGE_NOT_HERE},
         [MESSAGE_ASK] = {MESSAGE_CONFIRM, MESSAGE_NOT_HERE, MESSAGE_NOT_HERE},
+        [MESSAGE_PULL] = {MESSAGE_DATA, MESSAGE_SEAT, MESSAGE_SEAT},
+        [MESSAGE_SEAT] = {MESSAGE_PULL, MESSAGE_PULL, MESSAGE_DATA},
+        [MESSAGE_SEAL] = {MESSAGE_SEALED, MESSAGE_SEALED, MESSAGE_PULL},
     };
     static const uint8_t flags[] = {0, FLAG_GRANT, FLAG_ZERO, FLAG_COPY, FLAG_WRITE};
     uint32_t kind = said.kind;

@@ -44,6 +44,10 @@ static const struct expected expected[] = {
     [18] = {"ATOMIC_DONE", FIELD_requester | FIELD_value | FIELD_error, false},
     [19] = {"ADOPT", FIELD_version, false},
     [20] = {"ASK", 0, false},
+    [35] = {"PULL", FIELD_requester, false},
+    [36] = {"SEAT", FIELD_requester | FIELD_error, false},
+    [37] = {"SEAL", 0, false},
+    [38] = {"SEALED", 0, false},
 };
 
 static void test_every_kind_has_its_name_fields_and_payload(void **state)
@@ -51,8 +55,11 @@ static void test_every_kind_has_its_name_fields_and_payload(void **state)
     (void)state;
     assert_int_equal(MESSAGE_KINDS, sizeof(expected) / sizeof(expected[0]));
     for (uint32_t kind = 1; kind < MESSAGE_KINDS; kind++) {
-        assert_string_equal(message_kind_name(kind), expected[kind].name);
-        assert_int_equal(message_kind_fields(kind), COMMON | expected[kind].own_fields);
+        bool is_one = expected[kind].name != NULL;
+
+        assert_string_equal(message_kind_name(kind), is_one ? expected[kind].name : "?");
+        assert_int_equal(message_kind_fields(kind),
+                         is_one ? COMMON | expected[kind].own_fields : 0);
         assert_int_equal(message_kind_has_payload(kind), expected[kind].payload);
     }
 }

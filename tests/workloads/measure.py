@@ -24,6 +24,7 @@ import cluster as clusters  # noqa: E402  (of the end-to-end tests)
 from kernels import KERNELS, cpus, pin_agents, run_jacobi_mpi, run_kernel  # noqa: E402
 from network import Failure  # noqa: E402
 from scenes import TASKS, WAYS, fetch_photos, make_scene, measure_ways, opened  # noqa: E402
+from streams import STREAMS, measure_streams, opened_streams  # noqa: E402
 
 
 def median_of(results):
@@ -82,6 +83,19 @@ class Report:
               + f' {later:9.3f} ' + (f'{first / ours[0]:7.2f}' if first else f'{"-":>7}')
               + f' {later / ours[1]:7.2f}', flush=True)
 
+    def add_stream(self, way, order, seconds):
+        """A picture that came strip by strip and was analysed meanwhile, or when it was whole."""
+        task = 'strips' if order == 'stream' else 'then-whole'
+        ours = self.satellite.setdefault(task, seconds)
+        result = {'workload': 'satellite', 'task': task, 'way': way, 'hosts': 3,
+                  'cpus': len(cpus()), 'first_s': None, 'later_s': seconds,
+                  'first_to_dsm': None, 'later_to_dsm': seconds / ours}
+        if self.is_json:
+            print(json.dumps(result), flush=True)
+            return
+        print(f'{task:12} {3:5} {way:10} {"-":>10} {seconds:9.3f} {"-":>7} {seconds / ours:7.2f}',
+              flush=True)
+
     def say(self, text):
         print(text, file=sys.stderr if self.is_json else sys.stdout, flush=True)
 
@@ -138,6 +152,15 @@ def measure_satellite(cluster, options, report):
         for way, by_task in seconds.items():
             first = [None] if way == 'mpi-kept' else []
             report.add_satellite(way, task, hosts, *split(first + by_task[task]))
+
+
+    kinds = [kind for kind in STREAMS if kind.why_not(cluster.build) is None]
+    if hosts < 3:
+        report.say('strips as they come: left out: it takes three hosts')
+        return
+    with opened_streams(kinds, cluster, scene) as streams:
+        for (way, order), taken in measure_streams(streams, options.rounds, known).items():
+            report.add_stream(way, order, statistics.median(taken))
 
 
 def split(seconds):
