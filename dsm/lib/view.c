@@ -200,6 +200,7 @@ static int view_enter(struct dsm *dsm, struct view *view)
     if (error == 0) {
         view->next = dsm->views.list;
         dsm->views.list = view;
+        dsm->views.count++;
     }
     (void)pthread_rwlock_unlock(&dsm->views.lock);
     return error;
@@ -305,6 +306,7 @@ static struct view *view_take(struct views *views, const void *mapped)
     view = *at;
     if (view != NULL) {
         *at = view->next;
+        views->count--;
     }
     (void)pthread_rwlock_unlock(&views->lock);
     return view;

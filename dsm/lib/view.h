@@ -123,14 +123,14 @@ struct view_run {
     uint64_t page, count;
 };
 /**
- * Find pages from `page` on that were written, and have them noted anew from now on.
+ * Find pages of [page, end) that were written, and have them noted anew from now on.
  *
  * @all  whatever is noted: each page that is filled
- * @next written: where to go on, the view's number of pages at the end
+ * @next written: where to go on
  *
  * Returns the runs found, VIEW_RUNS at most.
  */
-uint32_t view_scan(const struct view *view, bool all, uint64_t page, struct view_run *runs,
-                   uint64_t *next);
+uint32_t view_scan(const struct view *view, bool all, uint64_t page, uint64_t end,
+                   struct view_run *runs, uint64_t *next);
 
 #endif

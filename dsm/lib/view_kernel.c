@@ -157,10 +157,9 @@ void view_poison(struct view *view, uint64_t offset, uint64_t len_bytes)
 }
 
 /* The next runs of filled pages: any of them may have been written. */
-static uint32_t scan_filled(const struct view *view, uint64_t page, struct view_run *runs,
-                            uint64_t *next)
+static uint32_t scan_filled(const struct view *view, uint64_t page, uint64_t end,
+                            struct view_run *runs, uint64_t *next)
 {
-    uint64_t end = view->len_bytes / view->page_bytes;
     uint32_t count = 0;
 
     while (page < end) {
@@ -181,15 +180,15 @@ static uint32_t scan_filled(const struct view *view, uint64_t page, struct view_
     return count;
 }
 
-uint32_t view_scan(const struct view *view, bool all, uint64_t page, struct view_run *runs,
-                   uint64_t *next)
+uint32_t view_scan(const struct view *view, bool all, uint64_t page, uint64_t end,
+                   struct view_run *runs, uint64_t *next)
 {
     struct scan_region found[VIEW_RUNS];
     struct scan_request request = {
         .size = sizeof request,
         .flags = SCAN_PROTECT_MATCHING | SCAN_CHECK_ASYNC,
         .start = (uintptr_t)view->address + page * view->page_bytes,
-        .end = (uintptr_t)view->address + view->len_bytes,
+        .end = (uintptr_t)view->address + end * view->page_bytes,
         .vec = (uintptr_t)found,
         .vec_len = VIEW_RUNS,
         .category_mask = SCAN_IS_WRITTEN,
@@ -204,7 +203,7 @@ uint32_t view_scan(const struct view *view, bool all, uint64_t page, struct view
         } while (count < 0 && errno == EINTR);
     }
     if (count < 0) {
-        return scan_filled(view, page, runs, next);
+        return scan_filled(view, page, end, runs, next);
     }
     for (int i = 0; i < count; i++) {
         runs[i].page = (found[i].start - (uintptr_t)view->address) / view->page_bytes;

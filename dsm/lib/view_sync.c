@@ -140,16 +140,14 @@ static int release_run(struct view *view, const struct view_run *run)
     return error;
 }
 
-static int release_locked(struct view *view)
+static int release_range(struct view *view, bool all, uint64_t page, uint64_t end)
 {
-    uint64_t end = view->len_bytes / view->page_bytes, page = 0, next;
     struct view_run runs[VIEW_RUNS];
-    bool all = view->all_dirty;
     int error = 0, failed;
+    uint64_t next;
 
-    view->all_dirty = false;
     while (page < end) {
-        uint32_t count = view_scan(view, all, page, runs, &next);
+        uint32_t count = view_scan(view, all, page, end, runs, &next);
 
         for (uint32_t i = 0; i < count; i++) {
             failed = release_run(view, &runs[i]);
@@ -158,6 +156,33 @@ static int release_locked(struct view *view)
         page = next > page ? next : end;
     }
     return error;
+}
+
+/*
+ * Nodes that release the same pages at the same time begin at different ones, so that they take
+ * turns at halves and not at each page: nodes of names that follow each other are as far apart as
+ * can be, however many there are (multiples of the golden ratio).
+ */
+static uint64_t first_page(const struct view *view, uint64_t count)
+{
+    uint32_t sum = 0;
+
+    for (const char *at = view->dsm->node_name; *at != '\0'; at++) {
+        sum += (uint8_t)*at;
+    }
+    return (uint64_t)(sum * UINT32_C(2654435769)) * (count >> 5) >> 27;
+}
+
+static int release_locked(struct view *view)
+{
+    uint64_t end = view->len_bytes / view->page_bytes, first = first_page(view, end);
+    bool all = view->all_dirty;
+    int error, second;
+
+    view->all_dirty = false;
+    error = release_range(view, all, first, end);
+    second = release_range(view, all, 0, first);
+    return error != 0 ? error : second;
 }
 
 int view_release(struct view *view)
@@ -242,6 +267,9 @@ static int each(struct dsm *dsm, const region_id *region, int (*act)(struct view
 {
     int error = 0, failed;
 
+    if (atomic_load_explicit(&dsm->views.count, memory_order_acquire) == 0) {
+        return 0;
+    }
     (void)pthread_rwlock_rdlock(&dsm->views.lock);
     for (struct view *view = dsm->views.list; view != NULL; view = view->next) {
         if (region == NULL || region_id_equal(view->base->region, *region)) {

@@ -13,6 +13,7 @@ struct view;
 struct views {
     pthread_rwlock_t lock;
     struct view *list;
+    _Atomic uint32_t count; /* in the list: where there is none, locks cost nothing more */
     uint32_t last_id;
     bool serving; /* the thread runs */
     bool tells_races;

@@ -32,9 +32,9 @@ static const char help_head[] =
     "\n"
     "operations\n";
 static const char help_tail[] =
-    "  all          all of these\n"
-    "  report       alone: all of these, as a text, JSON and plots; report --help tells more\n"
-    "  convert      alone: conversion of typed bytes on this machine, beside memcpy and XDR\n"
+    "  all            all of these\n"
+    "  report         alone: all of these, as a text, JSON and plots; report --help tells more\n"
+    "  convert        alone: conversion of typed bytes on this machine, beside memcpy and XDR\n"
     "\n"
     "options\n"
     "  --local          makes three hosts (network namespaces, certificates, agents) and takes\n"
@@ -86,7 +86,7 @@ static void print_help(void)
 
     fputs(help_head, stdout);
     for (unsigned i = 0; (op = op_get(i)); i++) {
-        printf("  %-12s %s\n", op->name, op->text);
+        printf("  %-14s %s\n", op->name, op->text);
     }
     fputs(help_tail, stdout);
 }

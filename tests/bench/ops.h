@@ -11,6 +11,7 @@
     X(ops_stream)                                                                                  \
     X(ops_sync)                                                                                    \
     X(ops_contend)                                                                                 \
+    X(ops_release)                                                                                 \
     X(ops_limits)                                                                                  \
     X(ops_peers)
 

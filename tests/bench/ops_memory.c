@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Single pages: misses, upgrades, loads on what is there, and what pages cost the agents. */
-#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -12,9 +11,6 @@
 #define IDLE_FAULTS 400u
 #define BUSY_FAULTS 1200u
 #define BUSY_MS 200
-/* Pages between two looks at the clock, which alone would be a part of what is measured. */
-#define GROUP 16u
-#define SECOND_PAGES 4096u
 #define HIT_BYTES (UINT64_C(16) << 20)
 #define HIT_SCANS 15u
 #define MEMORY_BYTES (UINT64_C(256) << 20)
@@ -73,43 +69,6 @@ static int round_dirty(struct run *run)
                    run_timed(run, HOST_B, order_read_random, first, FAULTS)
                ? -1
                : 0;
-}
-
-/* b pages from a on, in order; timed in groups of GROUP, us a page. */
-static int order_read_groups(struct hand *hand, const struct order *order, struct outcome *outcome)
-{
-    int error = hand_has_pages(hand, order->a, order->b) ? 0 : DSM_ERANGE;
-
-    for (uint64_t i = 0; i < order->b / GROUP && !error; i++) {
-        double begin = clock_us();
-
-        error =
-            order_read_all(hand, &(struct order){.a = order->a + i * GROUP, .b = GROUP}, outcome);
-        hand->samples[i] = (clock_us() - begin) / GROUP;
-    }
-    outcome->count = (uint32_t)(order->b / GROUP);
-    return error;
-}
-
-/* B's first program has the pages; then its second one maps the region and reads them. */
-static int round_second(struct run *run)
-{
-    const uint64_t pages = run->op->region_bytes_a_round / BENCH_PAGE_BYTES;
-    const uint64_t first = run->round * pages;
-    const struct order read = {.a = first, .b = pages}, unmap = {0};
-    struct order map = {.a = run->op->region_bytes_a_round * (run->bench->rounds + 1)};
-    double before, after;
-
-    snprintf(map.text, sizeof(map.text), "%s", run->region);
-    if (run_do(run, HOST_B, order_read_all, first, pages) ||
-        run_do_program(run, HOST_B, 1, order_map, &map) || run_count_messages(run, &before) ||
-        run_do_program(run, HOST_B, 1, order_read_groups, &read) ||
-        run_count_messages(run, &after) || run_do_program(run, HOST_B, 1, order_unmap, &unmap)) {
-        return -1;
-    }
-    run_add_messages(run, after - before, pages);
-    return run_add(run, &run->measured, bench_worker(run->bench, HOST_B, 1)->board->samples,
-                   pages / GROUP);
 }
 
 static int round_upgrade(struct run *run)
@@ -279,17 +238,6 @@ const struct op ops_memory[] = {
         .count_hosts = 3,
         .region_bytes_a_round = FAULTS * 2 * BENCH_PAGE_BYTES,
         .round = round_dirty,
-    },
-    {
-        .name = "second",
-        .text = "pages that another program of this host has brought here",
-        .meaning = "A load, by a second program of a host, of a page that its first program reads.",
-        .unit = "us/page",
-        .target = {TARGET_MAX, 1.2, 0},
-        .count_hosts = 2,
-        .region_bytes_a_round = SECOND_PAGES * BENCH_PAGE_BYTES,
-        .is_written = true,
-        .round = round_second,
     },
     {
         .name = "hit",

@@ -18,7 +18,7 @@
 #define BUDGET_FULL_S 540.0
 #define BUDGET_QUICK_S 120.0
 #define WORKLOAD_S 180.0
-#define SPIN_US_DEFAULT 100u
+#define SPIN_US_DEFAULT 50u /* as an agent that is told nothing */
 #define LOCAL_HOSTS 3u
 
 static const char help[] =
@@ -33,17 +33,18 @@ static const char help[] =
     "  --quick       within three minutes: fewer rounds, less memory, agents that sleep only, no\n"
     "                workloads\n"
     "  --rounds N    rounds of operation and limit in turns, 2 to 64\n"
-    "  --spin US     for how long agents poll where they do, default 100\n"
+    "  --spin US     for how long agents poll where they do, default 50\n"
     "  --add FILE    lines of JSON from tests/workloads/measure.py --json\n"
-    "  --from FILE   do not measure: text and plots of this results.json\n"
+    "  --from FILE   do not measure: text and plots of this results.json, or of several together\n"
     "  --help\n"
     "\n"
     "exit status: 0 measured, 1 failed or interrupted (what was measured is written), 2 wrong "
     "usage\n";
 
 struct plan {
-    const char *out, *from;
+    const char *out;
     bool is_quick;
+    bool is_made; /* of results that were there: nothing is measured */
     unsigned rounds, spin_us;
     char **names;
     int count_names;
@@ -101,8 +102,7 @@ static int save_results(const struct plan *plan)
 
     snprintf(path, sizeof(path), "%s/results.json", plan->out);
     snprintf(fresh, sizeof(fresh), "%s/results.json.new", plan->out);
-    if (json_dump_file(plan->report, fresh, JSON_INDENT(1) | JSON_REAL_PRECISION(7)) ||
-        rename(fresh, path)) {
+    if (json_dump_file(plan->report, fresh, JSON_INDENT(1)) || rename(fresh, path)) {
         fprintf(stderr, "dsm-bench: %s: %s\n", path, strerror(errno));
         return -1;
     }
@@ -304,6 +304,32 @@ static bool parse_number(const char *text, unsigned long min, unsigned long max,
     return true;
 }
 
+/* Add what another report has to this one; machine, rounds and times are those of the first. */
+static int add_report(json_t *report, const char *path)
+{
+    static const char *const arrays[] = {"results", "left_out", "workloads"};
+    json_error_t error;
+    json_t *loaded = json_load_file(path, 0, &error);
+
+    if (!json_is_array(json_object_get(loaded, "results"))) {
+        fprintf(stderr, "dsm-bench: %s is no results.json: %s\n", path, error.text);
+        json_decref(loaded);
+        return -1;
+    }
+    for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++) {
+        json_t *more = json_object_get(loaded, arrays[i]);
+
+        if (json_is_array(more)) {
+            json_array_extend(json_object_get(report, arrays[i]), more);
+        }
+    }
+    json_object_update_missing(json_object_get(report, "machine"),
+                               json_object_get(loaded, "machine"));
+    json_object_update_missing(report, loaded);
+    json_decref(loaded);
+    return 0;
+}
+
 /* Returns 0, a number above 0 as exit status, or -1 after --help. */
 static int parse_options(int argc, char **argv, struct plan *plan)
 {
@@ -324,7 +350,10 @@ static int parse_options(int argc, char **argv, struct plan *plan)
             plan->is_quick = true;
             break;
         case 'f':
-            plan->from = optarg;
+            plan->is_made = true;
+            if (add_report(plan->report, optarg)) {
+                return 1;
+            }
             break;
         case 'a':
             if (report_add_lines(plan->report, optarg)) {
@@ -355,25 +384,6 @@ static int parse_options(int argc, char **argv, struct plan *plan)
             return refuse("there is no operation ", plan->names[i]);
         }
     }
-    return 0;
-}
-
-static int load_report(struct plan *plan)
-{
-    json_error_t error;
-    json_t *loaded = json_load_file(plan->from, 0, &error), *added;
-
-    if (!json_is_array(json_object_get(loaded, "results"))) {
-        fprintf(stderr, "dsm-bench: %s is no results.json: %s\n", plan->from, error.text);
-        json_decref(loaded);
-        return -1;
-    }
-    added = json_object_get(plan->report, "workloads");
-    if (json_array_size(added) > 0) {
-        json_object_set(loaded, "workloads", added);
-    }
-    json_decref(plan->report);
-    plan->report = loaded;
     return 0;
 }
 
@@ -413,7 +423,7 @@ int bench_report(int argc, char **argv)
         error = 1;
     }
     if (error == 0) {
-        error = (plan.from ? load_report(&plan) : report_measured(&plan)) ? 1 : 0;
+        error = !plan.is_made && report_measured(&plan) ? 1 : 0;
         bool has_any = json_array_size(json_object_get(plan.report, "results")) > 0 ||
                        json_array_size(json_object_get(plan.report, "workloads")) > 0;
 

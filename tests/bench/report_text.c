@@ -204,9 +204,17 @@ static void write_operation(const json_t *report, const json_t *first, FILE *fil
 /* The parallel jobs; of one that is also there by MPI, the target is told. */
 static void write_kernels(const json_t *workloads, FILE *file)
 {
+    bool is_begun = false;
     const json_t *line;
     size_t i;
 
+    json_array_foreach(workloads, i, line)
+    {
+        is_begun |= json_is_number(json_object_get(line, "seconds"));
+    }
+    if (!is_begun) {
+        return;
+    }
     fprintf(file, "%-14s %6s %10s %9s %10s %10s %10s\n", "job", "hosts", "seconds", "speed-up",
             "messages", "MB sent", "in faults");
     json_array_foreach(workloads, i, line)
@@ -307,8 +315,10 @@ void report_write_text(const json_t *report, FILE *file)
     size_t i;
 
     write_machine(report, file);
-    write_targets(report, file);
-    fputs("EACH OPERATION\n\n", file);
+    if (json_array_size(results) > 0) {
+        write_targets(report, file);
+        fputs("EACH OPERATION\n\n", file);
+    }
     json_array_foreach(results, i, result)
     {
         if (is_first(results, i)) {

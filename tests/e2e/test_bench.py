@@ -111,11 +111,11 @@ def test_report_tells_what_was_measured(cluster):
     before = remains()
     with tempfile.TemporaryDirectory() as directory:
         status, _, errors = bench(cluster.build, 'report', '--quick', '--out', directory, 'fault',
-                                  'second', 'memcpy', 'redis-get-4k')
+                                  'upgrade', 'memcpy', 'redis-get-4k')
         same(status, 0, errors)
         results = check_report(directory)
         places = [(result['op'], result['pinning']) for result in results]
-        for op in ('fault', 'second', 'memcpy'):
+        for op in ('fault', 'upgrade', 'memcpy'):
             true((op, '1cpu') in places and (op, '2cpu') in places, f'{op} in {places}')
         if shutil.which('gnuplot'):
             for name in ('latency_1cpu', 'latency_2cpu', 'targets'):
@@ -136,7 +136,7 @@ def test_interrupted_report_keeps_what_it_has(cluster):
     before = remains()
     with tempfile.TemporaryDirectory() as directory:
         process = start([cluster.build + '/tests/dsm-bench', 'report', '--out', directory,
-                         '--rounds', '60', 'second', 'barrier', 'fault'],
+                         '--rounds', '60', 'handoff', 'barrier', 'fault'],
                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
         wait_for(lambda: os.path.exists(f'{directory}/results.json'), 'a first result')
         process.send_signal(signal.SIGINT)
