@@ -8,11 +8,11 @@ void pace_init(struct pace *pace, uint64_t spin_us, uint64_t now_ns)
 }
 
 /** Polling does not pay: it takes more to begin again. */
-static void polling_end(struct pace *pace, uint32_t needed)
+static void polling_end(struct pace *pace)
 {
     pace->is_polling = false;
     pace->short_waits = 0;
-    pace->needed = needed < PACE_NEEDED_MAX ? needed : PACE_NEEDED_MAX;
+    pace->needed = pace->needed * 2 < PACE_NEEDED_MAX ? pace->needed * 2 : PACE_NEEDED_MAX;
 }
 
 static void poll_end(struct pace *pace)
@@ -20,7 +20,7 @@ static void poll_end(struct pace *pace)
     pace->is_over = true;
     pace->unpaid++;
     if (pace->unpaid >= PACE_UNPAID_MAX) {
-        polling_end(pace, pace->needed * 2);
+        polling_end(pace);
     }
 }
 
@@ -55,14 +55,8 @@ void pace_on_back(struct pace *pace, uint64_t now_ns)
 
     pace->is_away = away_ns > PACE_AWAY_NS;
     if (away_ns > PACE_AWAY_LONG_NS) {
-        bool is_again = now_ns < pace->crowded_ns + pace->crowded_for_ns;
-
-        pace->crowded_for_ns = is_again ? pace->crowded_for_ns * 2 : PACE_CROWDED_MIN_NS;
-        if (pace->crowded_for_ns > PACE_CROWDED_MAX_NS) {
-            pace->crowded_for_ns = PACE_CROWDED_MAX_NS;
-        }
-        pace->crowded_ns = now_ns + pace->crowded_for_ns;
-        polling_end(pace, PACE_NEEDED_MAX);
+        pace->crowded_ns = now_ns + PACE_CROWDED * away_ns;
+        polling_end(pace);
     }
 }
 

@@ -31,11 +31,10 @@
 #define PACE_UNPAID_MAX 4u
 /** Who gives up the CPU and has it back later than this has let somebody else run ... */
 #define PACE_AWAY_NS UINT64_C(10000)
-/** ... and later than this, somebody who computes: for so long nothing is given up to him again. It
- * doubles from the first to the last while he is there. */
+/** ... and later than this, somebody who computes: so many times as long nothing is given up any
+ * more, so that less than one event of a hundred waits for him. */
 #define PACE_AWAY_LONG_NS UINT64_C(500000)
-#define PACE_CROWDED_MIN_NS UINT64_C(500000000)
-#define PACE_CROWDED_MAX_NS UINT64_C(2000000000)
+#define PACE_CROWDED 128u
 
 enum pace_step {
     PACE_LOOK = 1, /* give up the CPU, pace_on_back(), look without waiting, pace_on_look() */
@@ -48,8 +47,7 @@ struct pace {
     uint64_t idle_ns;    /* when the last event had been handled */
     uint64_t begun_ns;   /* when the CPU was given up */
     uint64_t held_ns;    /* since when something is held back */
-    uint64_t crowded_ns; /* until then the CPU is not given up ... */
-    uint64_t crowded_for_ns; /* ... which was for so long */
+    uint64_t crowded_ns; /* until then the CPU is not given up */
     uint32_t needed, short_waits, unpaid;
     bool is_polling; /* polling pays at present ... */
     bool is_over;    /* ... but not any more in this wait */

@@ -37,7 +37,7 @@ static struct sync_call *find_call(const struct calls *calls, uint64_t id)
     return NULL;
 }
 
-static uint32_t home_of(const struct region *region, uint64_t offset)
+uint32_t call_home(const struct region *region, uint64_t offset)
 {
     uint32_t page_size = region->record.page_size;
 
@@ -74,8 +74,11 @@ static void free_call(struct calls *calls, struct sync_call *call)
 /* Number and send it, or put it among the blocked. */
 static bool launch(struct calls *calls, struct sync_call *call)
 {
+    uint32_t home = call_home(call->region, call->offset);
+
     list_remove(&call->place);
-    if (!outstanding_open(calls->context, &call->out, home_of(call->region, call->offset), true)) {
+    call->after_round = remote_get(&calls->context->remotes, home)->last_round;
+    if (!outstanding_open(calls->context, &call->out, home, true)) {
         list_add_tail(&calls->blocked, &call->place);
         return false;
     }
@@ -163,7 +166,7 @@ static int32_t check(const struct calls *calls, const struct handle *handle,
     if (call->op == SYNC_BARRIER && (call->value == 0 || call->value > UINT32_MAX)) {
         return DSM_EINVAL;
     }
-    return region_home_is_lost(calls->context, region, home_of(region, call->offset)) ? DSM_EDOWN
+    return region_home_is_lost(calls->context, region, call_home(region, call->offset)) ? DSM_EDOWN
                                                                                       : 0;
 }
 
@@ -179,7 +182,7 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
         error = held != NULL ? 0 : DSM_EPERM;
     }
     if (error != 0) {
-        uint32_t home = error == DSM_EDOWN ? home_of(handle->region, call->offset) : NODE_NONE;
+        uint32_t home = error == DSM_EDOWN ? call_home(handle->region, call->offset) : NODE_NONE;
 
         client_reply_error(context, client->id, number, error, home);
         return;
@@ -216,7 +219,7 @@ bool calls_unblock(struct calls *calls)
     for (struct list *place = calls->blocked.next; place != &calls->blocked; place = place->next) {
         struct sync_call *call = list_object(place, struct sync_call, place);
 
-        if (context_has_window(calls->context, home_of(call->region, call->offset))) {
+        if (context_has_window(calls->context, call_home(call->region, call->offset))) {
             return launch(calls, call);
         }
     }
@@ -322,6 +325,9 @@ void calls_on_reply(struct calls *calls, const struct message *message)
         free_call(calls, call);
         return;
     }
+    if (call->op == SYNC_BARRIER && error == 0) {
+        calls_note_round(calls, call, message->value);
+    }
     held = call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD);
     answer(calls, call, error, message->value, NODE_NONE);
     if (!held) {
@@ -332,6 +338,12 @@ void calls_on_reply(struct calls *calls, const struct message *message)
     call->deadline_ms = UINT64_MAX;
     list_remove(&call->place);
     outstanding_close(calls->context, &call->out);
+}
+
+void call_end(struct calls *calls, struct sync_call *call)
+{
+    answer(calls, call, 0, 0, NODE_NONE);
+    free_call(calls, call);
 }
 
 void calls_resend(struct calls *calls, struct sync_call *call)

@@ -24,6 +24,7 @@ struct sync_call {
     uint64_t value;
     uint64_t operand;
     uint64_t deadline_ms;
+    uint64_t after_round; /* BARRIER: it is in a later round of its home (S7) */
     uint8_t op;
     bool is_try;       /* timeout 0 */
     bool is_held;      /* the outcome has come: a mutex held */
@@ -47,6 +48,8 @@ void calls_init(struct calls *calls, struct context *context);
 void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
                    const struct handle *handle, const struct call *call);
 void calls_on_reply(struct calls *calls, const struct message *message);
+/** BARRIER_OVER (call_barrier.c). */
+void calls_on_over(struct calls *calls, const struct message *message);
 /** Send a request again: the answer or the request may be lost. */
 void calls_resend(struct calls *calls, struct sync_call *call);
 /** A request to a home that died. */
@@ -63,5 +66,16 @@ bool calls_reap(struct calls *calls, struct client *client);
 void calls_region_gone(struct calls *calls, const struct region *region);
 /** Answer one call whose region is deleted; false: there is none. */
 bool calls_answer_gone(struct calls *calls);
+
+/*
+ * For call_barrier.c.
+ */
+
+/** The node that synchronises at this offset. */
+uint32_t call_home(const struct region *region, uint64_t offset);
+/** It has succeeded: tell its program, and forget it. */
+void call_end(struct calls *calls, struct sync_call *call);
+/** A call to a barrier has ended with this round. */
+void calls_note_round(struct calls *calls, const struct sync_call *call, uint64_t round);
 
 #endif

@@ -79,6 +79,8 @@ enum message_field {
  *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's
  *                                     copy
  *   ATOMIC_DONE   own node -> home    its outcome
+ *   BARRIER_OVER  any -> node         round `version` of the barrier at `offset` is over; tell
+ *                                     nodes [operand, value), of which you are the first
  *   PULL          requester -> holder [page, count) of a sealed region (sealed.h); with FLAG_COPY:
  *                                     only what you have; `requester`: a node that is no good as
  *                                     my parent, or myself
@@ -111,6 +113,8 @@ enum message_field {
     X(18, ATOMIC_DONE, FIELDS_COMMON | FIELD_requester | FIELD_value | FIELD_error, false)         \
     X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
     X(20, ASK, FIELDS_COMMON, false)                                                               \
+    X(25, BARRIER_OVER,                                                                            \
+      FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)           \
     X(35, PULL, FIELDS_COMMON | FIELD_requester, false)                                            \
     X(36, SEAT, FIELDS_COMMON | FIELD_requester | FIELD_error, false)                              \
     X(37, SEAL, FIELDS_COMMON, false)                                                              \

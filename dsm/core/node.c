@@ -16,6 +16,8 @@
 #include "dsm/core/node_parts.h"
 
 #define RESEND_MS_DEFAULT 1000u
+#define BARRIER_RUN_DEFAULT 9u
+
 /* Where the pools are in a node. */
 static const size_t pool_places[] = {
     offsetof(struct node, context.loop_pool),
@@ -62,6 +64,9 @@ int node_init(struct node *node, const struct node_config *config)
         return DSM_EINVAL;
     }
     filled.resend_ms = config->resend_ms != 0 ? config->resend_ms : RESEND_MS_DEFAULT;
+    if (filled.barrier_run == 0) {
+        filled.barrier_run = BARRIER_RUN_DEFAULT;
+    }
     if (filled.read_ahead_pages == 0 || filled.read_ahead_pages > RANGE_PAGES_MAX) {
         filled.read_ahead_pages = RANGE_PAGES_MAX;
     }

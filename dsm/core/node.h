@@ -241,6 +241,7 @@ struct node_config {
     uint32_t page_bytes;
     bool big_endian;           /* the bytes of this node's pages: told with each DATA */
     uint32_t resend_ms;        /* a request unanswered for so long is sent again; 0 means 1000 */
+    uint32_t barrier_run;      /* so many nodes in a row tell each other of a round's end; 0: 9 */
     uint32_t read_ahead_pages; /* longest sequential request, 1 to RANGE_PAGES_MAX; 0 means that */
 };
 

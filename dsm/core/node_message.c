@@ -264,6 +264,9 @@ static void dispatch_page(struct node *node, const struct message *message)
     case MESSAGE_SYNC_REPLY:
         calls_on_reply(&node->calls, message);
         break;
+    case MESSAGE_BARRIER_OVER:
+        calls_on_over(&node->calls, message);
+        break;
     case MESSAGE_SEAT:
         sealed_on_seat(&node->pages, message);
         break;
@@ -337,6 +340,7 @@ static const struct dispatch_row dispatch_table[MESSAGE_KINDS] = {
     [MESSAGE_ASK] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_ATOMIC] = {dispatch_page, ADMIT_SELF},
     [MESSAGE_SYNC_REPLY] = {dispatch_page, ADMIT_MEMBER},
+    [MESSAGE_BARRIER_OVER] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_SEAT] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_SEALED] = {dispatch_page, ADMIT_MEMBER},
 };

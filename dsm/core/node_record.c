@@ -60,6 +60,7 @@ static void member_died(struct node *node, uint32_t number)
     if (remote->window != NULL) {
         window_reset(remote->window);
     }
+    remote->last_round = 0; /* its next incarnation counts anew */
 }
 
 static void on_member(struct node *node, const struct record *record)

@@ -6,12 +6,14 @@
  *
  * S1 A mutex has one holder at most, and it is passed on in order of arrival.
  * S2 A semaphore's value is above zero only when nobody waits.
- * S3 A barrier releases all parties of a round or none.
+ * S3 A barrier releases all parties of a round or none (barrier.c).
  * S4 An operation is carried out once however often its request comes.
  * S5 An operation that is cancelled or whose node died takes nothing with it.
  * S6 An outcome of an operation that was called queued is sent again until it is acknowledged.
  */
 #include "dsm/core/sync.h"
+
+#include "dsm/core/barrier.h"
 
 #define SEM_VALUE_MAX INT32_MAX
 /** Operations of one node that wait, hold or are remembered, at most. */
@@ -216,13 +218,18 @@ bool syncs_resend(struct syncs *syncs)
     return true;
 }
 
-static void finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value)
+void sync_close(struct sync_entry *op, int32_t error, uint64_t value)
 {
     list_remove(&op->place);
     op->state = SYNC_DONE;
     op->object = NULL;
     op->error = error;
     op->value = value;
+}
+
+void sync_finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value)
+{
+    sync_close(op, error, value);
     post_outcome(syncs, op);
 }
 
@@ -253,14 +260,14 @@ static void unlock(struct syncs *syncs, struct sync_entry *op, struct sync_objec
     struct sync_entry *holder = object->holder;
 
     if (holder == NULL || holder->node != op->node || holder->request != held_by) {
-        finish(syncs, op, DSM_EPERM, 0);
+        sync_finish(syncs, op, DSM_EPERM, 0);
         sync_tidy_object(syncs, object);
         return;
     }
     object->holder = NULL;
     object->is_dead = is_dead;
     sync_free_op(syncs, holder);
-    finish(syncs, op, 0, 0);
+    sync_finish(syncs, op, 0, 0);
     sync_pass_mutex(syncs, object);
 }
 
@@ -271,59 +278,31 @@ static void post(struct syncs *syncs, struct sync_object *object)
     if (list_is_empty(&object->waiters)) {
         object->value++;
     } else {
-        finish(syncs, list_object(object->waiters.next, struct sync_entry, place), 0, 0); /* S2 */
+        sync_finish(syncs, list_object(object->waiters.next, struct sync_entry, place), 0,
+                    0); /* S2 */
     }
 }
 
 static void sem_operation(struct syncs *syncs, struct sync_entry *op, struct sync_object *object)
 {
     if (op->op == SYNC_SEM_VALUE) {
-        finish(syncs, op, 0, object->value);
+        sync_finish(syncs, op, 0, object->value);
     } else if (op->op == SYNC_SEM_POST) {
         if (object->value >= SEM_VALUE_MAX) {
-            finish(syncs, op, DSM_EOVERFLOW, 0);
+            sync_finish(syncs, op, DSM_EOVERFLOW, 0);
         } else {
-            finish(syncs, op, 0, 0);
+            sync_finish(syncs, op, 0, 0);
             post(syncs, object);
         }
     } else if (object->value > 0) {
         object->value--;
-        finish(syncs, op, 0, 0);
+        sync_finish(syncs, op, 0, 0);
     } else if (op->value == 1) {
-        finish(syncs, op, DSM_EAGAIN, 0);
+        sync_finish(syncs, op, DSM_EAGAIN, 0);
     } else {
         op->object = object;
         list_add_tail(&object->waiters, &op->place);
     }
-}
-
-/* --- barrier --- */
-
-static void arrive(struct syncs *syncs, struct sync_entry *op, struct sync_object *object)
-{
-    uint32_t count = 1;
-
-    if (list_is_empty(&object->waiters)) {
-        object->parties = op->value > 0 && op->value < UINT32_MAX ? (uint32_t)op->value : 0;
-    }
-    if (object->parties == 0 || object->parties != op->value) {
-        finish(syncs, op, DSM_EINVAL, 0);
-        sync_tidy_object(syncs, object);
-        return;
-    }
-    for (const struct list *place = object->waiters.next; place != &object->waiters;
-         place = place->next) {
-        count++;
-    }
-    op->object = object;
-    list_add_tail(&object->waiters, &op->place);
-    if (count < object->parties) {
-        return;
-    }
-    while (!list_is_empty(&object->waiters)) { /* S3 */
-        finish(syncs, list_object(object->waiters.next, struct sync_entry, place), 0, 0);
-    }
-    sync_tidy_object(syncs, object);
 }
 
 /* --- messages --- */
@@ -354,7 +333,7 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
 
     if (class_ == 0 || (class_ == SYNC_CLASS_SEM) != is_sem || (is_sem && message->offset != 0) ||
         (class_ == SYNC_CLASS_ATOMIC && message->offset % 8 != 0)) {
-        finish(syncs, op, DSM_EINVAL, 0);
+        sync_finish(syncs, op, DSM_EINVAL, 0);
         return;
     }
     if (class_ == SYNC_CLASS_ATOMIC) {
@@ -369,7 +348,7 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
         if (object->holder == NULL) {
             sync_pass_mutex(syncs, object);
         } else if (message->operand == 1) {
-            finish(syncs, op, DSM_EAGAIN, 0);
+            sync_finish(syncs, op, DSM_EAGAIN, 0);
         }
         break;
     case SYNC_UNLOCK:
@@ -377,7 +356,7 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
         unlock(syncs, op, object, message->operand, message->op == SYNC_UNLOCK_DEAD);
         break;
     case SYNC_BARRIER:
-        arrive(syncs, op, object);
+        barrier_arrive(syncs, op, object);
         break;
     default:
         sem_operation(syncs, op, object);
@@ -395,11 +374,11 @@ static void cancel(struct syncs *syncs, const struct message *message, bool is_n
     }
     if (op == NULL) { /* its request was lost; should it come yet, it counts as seen */
         op = new_op(syncs, message);
-        finish(syncs, op, DSM_ECANCELED, 0);
+        sync_finish(syncs, op, DSM_ECANCELED, 0);
     } else if (op->state == SYNC_WAITING && op->object != NULL) {
         struct sync_object *object = op->object;
 
-        finish(syncs, op, DSM_ECANCELED, 0); /* S5 */
+        sync_finish(syncs, op, DSM_ECANCELED, 0); /* S5 */
         sync_tidy_object(syncs, object);
     } else if (op->state != SYNC_WAITING) {
         send_reply(syncs, op, 0); /* the outcome and the cancellation crossed */
@@ -448,7 +427,7 @@ void syncs_on_atomic_done(struct syncs *syncs, const struct message *message)
 
         if (op->atomic_number == message->request) {
             list_remove(&op->atomic);
-            finish(syncs, op, message->error, message->value);
+            sync_finish(syncs, op, message->error, message->value);
             return;
         }
     }

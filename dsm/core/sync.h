@@ -64,6 +64,7 @@ struct syncs {
     struct list unacknowledged; /* struct sync_entry: SYNC_DONE, was_queued; by sent_ms */
     struct list atomics; /* struct sync_entry, in order of atomic_number */
     uint64_t count_atomics;
+    uint64_t count_rounds; /* of all barriers */
 };
 
 void syncs_init(struct syncs *syncs, struct context *context);
@@ -91,8 +92,13 @@ void syncs_member_died(struct syncs *syncs, uint32_t node);
 void syncs_region_gone(struct syncs *syncs, const struct region *region);
 
 /*
- * For sync_death.c.
+ * For barrier.c and sync_death.c.
  */
+
+/** The operation is done; nothing is sent. */
+void sync_close(struct sync_entry *op, int32_t error, uint64_t value);
+/** The operation is done; its outcome is sent when its turn comes. */
+void sync_finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value);
 
 void sync_free_op(struct syncs *syncs, struct sync_entry *op);
 /** Forget an object whose state is that of a new one. */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "dsm/core/barrier.h"
 #include "tests/sim/cluster_parts.h"
 
 #define CLIENT 1u
@@ -128,12 +129,35 @@ void scale_sync(struct scale *scale, uint32_t node, uint32_t object, uint32_t op
 
 /* --- members, objects, handles and mappings --- */
 
+/* Who tells a node that a barrier of all is over (barrier_spread() of dsm/core/barrier.c). */
+static uint32_t told_by(const struct scale *scale, uint32_t node)
+{
+    uint32_t from = 0, first = 1, end = scale->count;
+
+    while (node > 0) {
+        uint32_t count = end - first, part = 0;
+        uint32_t parts = count < BARRIER_FAN ? count : BARRIER_FAN;
+
+        while (first + count * (part + 1) / parts <= node) {
+            part++;
+        }
+        end = first + count * (part + 1) / parts;
+        first += count * part / parts;
+        if (first == node) {
+            break;
+        }
+        from = first++;
+    }
+    return from;
+}
+
 /* Whom it deals with in what is counted here, when it cannot know all. */
 static bool is_to_know(const struct scale *scale, uint32_t node, uint32_t other)
 {
     uint32_t apart = (node + scale->count - other) % scale->count;
 
-    return scale->all_are_told || apart <= 1 || apart == scale->count - 1 || node < 3 || other < 3;
+    return scale->all_are_told || apart <= 1 || apart == scale->count - 1 || node < 3 ||
+           other < 3 || told_by(scale, node) == other || told_by(scale, other) == node;
 }
 
 /* It is told of those that are there, and they of it; how many records that are. */

@@ -6,7 +6,13 @@
  */
 #include "tests/sim/scale_rows.h"
 
+#include <stdlib.h>
+
+#include "dsm/core/barrier.h"
 #include "dsm/core/node_parts.h"
+
+/** A home tells so many nodes by itself (node_config.barrier_run). */
+#define TREE_NODES 8u
 
 /** Pages of the region of node 0, one for each row; and words for the rows without pages. */
 enum {
@@ -22,6 +28,7 @@ enum {
     AT_HAND_OFF,
     AT_BARRIER,
     AT_INBOX,
+    AT_TREE,
 };
 
 static uint64_t offset_of(uint64_t page)
@@ -286,6 +293,99 @@ static uint64_t count_inbox(struct scale *scale)
     return scale->longest_inbox;
 }
 
+/* Messages that a node has sent, ever. */
+static uint64_t sent_by(const struct scale *scale, uint32_t node)
+{
+    uint64_t sent = 0;
+
+    for (uint32_t kind = 0; kind < MESSAGE_KINDS; kind++) {
+        sent += scale->cluster->nodes[node].sent[kind];
+    }
+    return sent;
+}
+
+static bool is_tree(uint64_t n)
+{
+    return n - 1 > TREE_NODES;
+}
+
+static uint64_t expect_home_sends(uint64_t n)
+{
+    return is_tree(n) ? BARRIER_FAN : n - 1;
+}
+
+static uint64_t count_home_sends(struct scale *scale)
+{
+    uint64_t before = sent_by(scale, 0);
+
+    sync_all(scale, SCALE_CREATOR, SYNC_BARRIER, AT_TREE, scale->count);
+    cluster_run(scale->cluster);
+    return sent_by(scale, 0) - before;
+}
+
+static uint64_t expect_other_sends(uint64_t n)
+{
+    return n == 1 ? 0 : is_tree(n) ? 1 + BARRIER_FAN : 1;
+}
+
+static uint64_t count_other_sends(struct scale *scale)
+{
+    uint64_t *before = calloc(scale->count, sizeof(*before)), most = 0;
+
+    for (uint32_t i = 1; i < scale->count; i++) {
+        before[i] = sent_by(scale, i);
+    }
+    sync_all(scale, SCALE_CREATOR, SYNC_BARRIER, AT_TREE, scale->count);
+    cluster_run(scale->cluster);
+    for (uint32_t i = 1; i < scale->count; i++) {
+        uint64_t sent = sent_by(scale, i) - before[i];
+
+        most = sent > most ? sent : most;
+    }
+    free(before);
+    return most;
+}
+
+/* An arrival, and as many levels of the tree as it takes. */
+static uint64_t expect_hops(uint64_t n)
+{
+    uint64_t hops = n == 1 ? 0 : 1, rest = n - 1;
+
+    if (!is_tree(n)) {
+        return 2 * hops;
+    }
+    for (; rest > 0; rest = (rest + BARRIER_FAN - 1) / BARRIER_FAN - 1) {
+        hops++;
+    }
+    return hops;
+}
+
+/* All messages that are on their way arrive, and what these cause is the next hop. */
+static uint64_t count_hops(struct scale *scale)
+{
+    uint32_t (*ways)[2] = calloc(scale->count * (size_t)BARRIER_FAN, sizeof(*ways));
+    uint64_t hops = 0;
+
+    sync_all(scale, SCALE_CREATOR, SYNC_BARRIER, AT_TREE, scale->count);
+    for (;;) {
+        uint32_t count = 0, from = 0, to = 0;
+
+        for (; cluster_next_link(scale->cluster, &from, &to); to++) {
+            ways[count][0] = from;
+            ways[count++][1] = to;
+        }
+        if (count == 0) {
+            break;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            cluster_deliver(scale->cluster, ways[i][0], ways[i][1]);
+        }
+        hops++;
+    }
+    free(ways);
+    return hops;
+}
+
 static uint64_t count_fetch_add(struct scale *scale)
 {
     scale_write(scale, 0, SCALE_CREATOR, AT_WORD, 1000);
@@ -371,6 +471,11 @@ const struct scale_row scale_rows[] = {
     {"longest queue at a mutex, then", "n - 1", expect_others, count_mutex_queue, false},
     {"mutex: unlock until the next one has it", "2 + 1", expect_hand_off, count_hand_off, false},
     {"barrier of all, all messages", "2(n - 1)", expect_two, count_barrier, false},
+    {"barrier of all: its home sends", "4 of n > 9", expect_home_sends, count_home_sends, false},
+    {"barrier of all: any other node sends at most", "1 + 4 of n > 9", expect_other_sends,
+     count_other_sends, false},
+    {"barrier of all: messages one after the other", "1 + log4 n of n > 9", expect_hops, count_hops,
+     false},
     {"messages on their way to one node at most, then", "n - 1", expect_others, count_inbox, false},
     {"fetch-add, once by each node, all messages", "2(n - 1)", expect_two, count_fetch_add, false},
     {"semaphore: all wait, all post, all messages", "4(n - 1)", expect_four, count_sem, false},

@@ -372,6 +372,7 @@ static void set_up(struct sim *sim)
         .budget_bytes = options->weights[SIM_EVICTION] != 0 ? budget_bytes : 0,
         .read_ahead_pages = options->read_ahead_pages,
         .resend_ms = options->resend_ms,
+        .barrier_run = options->barrier_run,
     };
 
     for (uint32_t i = 0; i < options->nodes; i++) {

@@ -54,6 +54,7 @@ void sim_machines_draw(struct sim_options *options)
 
         options->windows_ms[i] = windows_ms[sim_draw(&row, 6)];
     }
+    options->barrier_run = (uint32_t)sim_draw(&row, 3);
 }
 
 void sim_machines_same_sizes(struct sim_options *options)

@@ -121,6 +121,7 @@ struct sim_options {
     uint32_t weights[SIM_FAULT_KINDS];      /* 0: off */
     uint32_t page_bytes[SIM_NAMES_MAX];     /* of the regions of each name */
     const char *types[SIM_NAMES_MAX];       /* their types, "": none */
+    uint32_t barrier_run; /* so many nodes in a row tell each other of a round's end, 0: 9 */
     uint32_t windows_ms[SIM_NAMES_MAX];     /* how long their pages stay, as dsm.h has it */
     uint32_t hardware_bytes[SIM_NODES_MAX]; /* of each node's pages */
     bool big_endian[SIM_NODES_MAX];

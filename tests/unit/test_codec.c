@@ -216,9 +216,6 @@ static void fill_request(union any *any, uint32_t kind, uint64_t *random)
         request->backend = SESSION_USERFAULTFD + (uint32_t)draw(random, SESSION_BACKENDS - 2);
         draw_text(random, request->why, sizeof(request->why));
         break;
-    case SESSION_FOLLOW:
-        request->map = (map_id)draw(random, UINT32_MAX);
-        break;
     case SESSION_ADMIN:
         request->cursor = draw(random, UINT64_MAX);
         draw_text(random, request->topic, sizeof(request->topic));
@@ -275,8 +272,6 @@ static const struct sort sorts[] = {
     {sizeof(struct message), 1, MESSAGE_KINDS, fill_message, pack_message, unpack_message},
     {sizeof(struct wire), WIRE_HELLO, WIRE_KINDS, fill_wire, pack_wire, unpack_wire},
     {sizeof(struct session_request), SESSION_HELLO, SESSION_REPLY, fill_request, pack_request,
-     unpack_request},
-    {sizeof(struct session_request), SESSION_FOLLOW, SESSION_KINDS, fill_request, pack_request,
      unpack_request},
     {sizeof(struct session_reply), SESSION_REPLY, SESSION_REPLY + 1, fill_reply, pack_reply,
      unpack_reply},
@@ -467,7 +462,7 @@ static void test_other_sort_is_refused(void **state)
         sorts[s].fill(any, sorts[s].kind_first, &random);
         sorts[s].pack(any, &buffer);
         for (size_t other = 0; other < COUNT_SORTS; other++) {
-            if (sorts[other].unpack != sorts[s].unpack) {
+            if (other != s) {
                 assert_int_equal(
                     sorts[other].unpack(buffer_data(&buffer), buffer_len(&buffer), any),
                     DSM_EPROTO);

@@ -44,6 +44,7 @@ static const struct expected expected[] = {
     [18] = {"ATOMIC_DONE", FIELD_requester | FIELD_value | FIELD_error, false},
     [19] = {"ADOPT", FIELD_version, false},
     [20] = {"ASK", 0, false},
+    [25] = {"BARRIER_OVER", FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false},
     [35] = {"PULL", FIELD_requester, false},
     [36] = {"SEAT", FIELD_requester | FIELD_error, false},
     [37] = {"SEAL", 0, false},

@@ -166,22 +166,23 @@ static void test_event_that_came_while_others_ran_is_no_verdict(void **state)
 static void test_who_computes_beside_us_is_left_alone_for_a_while(void **state)
 {
     struct loop loop = loop_of(SPIN_US);
-    uint64_t for_ns = PACE_CROWDED_MIN_NS;
+    uint64_t until_ns;
 
     (void)state;
-    for (uint32_t i = 0; i < 10; i++) {
-        events(&loop, PACE_NEEDED_MAX, 40);
-        others_run(&loop, 3000);
+    events(&loop, PACE_NEEDED_MIN, 40);
+    others_run(&loop, 3000);
+    until_ns = loop.now_ns + PACE_CROWDED * 3000 * US;
+    while (loop.now_ns + 100 * US < until_ns) {
         assert_int_equal(pace_next(&loop.pace, loop.now_ns, true), PACE_FLUSH);
-        events(&loop, 1, 1000);
-        assert_int_equal(looks_before_sleep(&loop, true), 0);
-        loop.now_ns += for_ns - 10000 * US;
-        events(&loop, 1, 1000);
-        assert_int_equal(looks_before_sleep(&loop, true), 0);
-        loop.now_ns += 10000 * US;
-        events(&loop, 1, 1000);
-        for_ns = for_ns * 2 < PACE_CROWDED_MAX_NS ? for_ns * 2 : PACE_CROWDED_MAX_NS;
+        assert_int_equal(looks_before_sleep(&loop, false), 0);
+        events(&loop, 1, 50);
     }
+    loop.now_ns = until_ns;
+    events(&loop, 1, 1000);
+    assert_int_equal(looks_before_sleep(&loop, true), 1);
+    assert_int_equal(looks_before_sleep(&loop, false), 0);
+    events(&loop, 2 * PACE_NEEDED_MIN, 40);
+    assert_int_equal(looks_before_sleep(&loop, false), SPIN_US);
 }
 
 /* One look, since who was served may want the next page at once; then it leaves. */

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A node that reads a sealed region: what it makes of answers that are late, wrong or of nodes that
+ * have died, and of wishes that no honest node has. The home (node 0) and the others are played.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "tests/sim/solo_page.h"
+
+#define PAGE 5u
+
+static int set_up(void **state)
+{
+    struct node_config config = {.resend_ms = 100, .read_ahead_pages = 1};
+    struct solo_page *p = solo_page_new(&config);
+    struct record record = solo_region(7, 600, 0);
+
+    record.sealed = true;
+    record.writers = NODESET_EMPTY;
+    solo_record(p->solo, &record);
+    p->region = record.id;
+    p->map = 0;
+    *state = p;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    solo_page_free(*state);
+    return 0;
+}
+
+/* A program of this node maps the region for reading and touches a page. */
+static void touch(struct solo_page *p, uint64_t number)
+{
+    struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .name = "/r7"};
+    struct call map = {
+        .kind = CALL_MAP, .size_bytes = 600 * SOLO_PAGE_BYTES, .rights = RIGHTS_READ};
+
+    if (p->map == 0) {
+        const struct record *record = node_record(p->solo->node, p->region);
+
+        memcpy(open.name, record->name, sizeof(open.name));
+        p->handle = solo_reply(p->solo, solo_call(p->solo, 3, &open))->handle;
+        map.handle = p->handle;
+        p->map = solo_reply(p->solo, solo_call(p->solo, 3, &map))->map;
+    }
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, number, false);
+}
+
+/* An answer to the newest wish. */
+static struct message answer_of(const struct solo_page *p, uint32_t kind, uint32_t from)
+{
+    const struct message *pull = NULL;
+    struct message message = {.kind = (uint8_t)kind, .from = (uint16_t)from, .to = 1};
+
+    for (uint32_t i = 0; solo_sent(p->solo, MESSAGE_PULL, i) != NULL; i++) {
+        pull = solo_sent(p->solo, MESSAGE_PULL, i);
+    }
+    assert_non_null(pull);
+    message.epoch = pull->epoch;
+    message.region = pull->region;
+    message.request = pull->request;
+    message.page = pull->page;
+    message.count = pull->count;
+    message.flags = kind == MESSAGE_DATA ? FLAG_COPY : 0;
+    message.granted = kind == MESSAGE_DATA ? pull->count : 0;
+    return message;
+}
+
+/* The newest wish has gone to this node, which is to shun that one. */
+static void expect_pull(const struct solo_page *p, uint32_t nth, uint32_t to, uint32_t shun)
+{
+    const struct message *pull = solo_sent(p->solo, MESSAGE_PULL, nth);
+
+    assert_non_null(pull);
+    assert_int_equal(pull->to, to);
+    assert_int_equal(pull->requester, shun);
+    assert_null(solo_sent(p->solo, MESSAGE_PULL, nth + 1));
+}
+
+static void expect_nothing(struct solo_page *p, const struct message *message, uint32_t pages)
+{
+    uint32_t before = p->solo->count;
+
+    solo_message(p->solo, message, pages);
+    assert_int_equal(p->solo->count, before);
+}
+
+static void test_answers_that_fit_no_wish_change_nothing(void **state)
+{
+    struct solo_page *p = *state;
+    struct message seat, data, wrong;
+
+    touch(p, PAGE);
+    expect_pull(p, 0, 0, 1);
+    seat = answer_of(p, MESSAGE_SEAT, 0);
+    seat.requester = 2;
+    wrong = seat;
+    wrong.page++;
+    expect_nothing(p, &wrong, 0);
+    wrong = seat;
+    wrong.request += NODES_MAX;
+    expect_nothing(p, &wrong, 0);
+    wrong = seat;
+    wrong.from = 3;
+    expect_nothing(p, &wrong, 0);
+    wrong = seat;
+    wrong.region.slot = 5;
+    wrong.region.generation = 1005;
+    expect_nothing(p, &wrong, 0);
+
+    data = answer_of(p, MESSAGE_DATA, 0);
+    wrong = data;
+    wrong.page++;
+    expect_nothing(p, &wrong, 1);
+    wrong = data;
+    wrong.count = 2;
+    wrong.granted = 2;
+    expect_nothing(p, &wrong, 2);
+    wrong = data;
+    wrong.from = 3;
+    expect_nothing(p, &wrong, 1);
+    wrong = data;
+    wrong.region.slot = 5;
+    wrong.region.generation = 1005;
+    expect_nothing(p, &wrong, 1);
+    solo_message(p->solo, &data, 1);
+    assert_non_null(solo_action(p->solo, ACTION_FILL, 0));
+    solo_forget(p->solo);
+    expect_nothing(p, &data, 1); /* once more */
+}
+
+static void test_seat_below_who_has_died_or_oneself_is_given_back(void **state)
+{
+    struct solo_page *p = *state;
+    struct message seat;
+
+    solo_member(p->solo, 3, 1, false, 2);
+    touch(p, PAGE);
+    seat = answer_of(p, MESSAGE_SEAT, 0);
+    seat.requester = 3;
+    solo_message(p->solo, &seat, 0);
+    expect_pull(p, 1, 0, 3);
+    seat.requester = 1;
+    solo_message(p->solo, &seat, 0);
+    expect_pull(p, 2, 0, 1);
+    seat.requester = 2;
+    solo_message(p->solo, &seat, 0);
+    expect_pull(p, 3, 2, 1);
+}
+
+static void test_refused_wish_is_uttered_anew(void **state)
+{
+    struct solo_page *p = *state;
+    struct message seat;
+
+    touch(p, PAGE);
+    seat = answer_of(p, MESSAGE_SEAT, 0);
+    seat.error = DSM_EACCES;
+    solo_message(p->solo, &seat, 0);
+    assert_null(solo_action(p->solo, ACTION_FILL, 0));
+    expect_pull(p, 1, 0, 1);
+    assert_true(solo_sent(p->solo, MESSAGE_PULL, 1)->request != seat.request);
+}
+
+static void test_more_wishes_than_honest_nodes_have_are_dropped(void **state)
+{
+    struct solo_page *p = *state;
+    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 1};
+    uint32_t count;
+
+    touch(p, 599);
+    pull.epoch = solo_sent(p->solo, MESSAGE_PULL, 0)->epoch;
+    pull.region = p->region;
+    for (count = 0; count < 5000; count++) { /* it has none of the pages: all of them wait */
+        pull.page = count % 599;
+        pull.request = (count + 1) * NODES_MAX + 1;
+        solo_message(p->solo, &pull, 0);
+    }
+    assert_in_range(solo_counters(p->solo)->core_bytes, 1, UINT64_C(16) << 20);
+    solo_forget(p->solo);
+    pull.page = 0;
+    expect_nothing(p, &pull, 0);
+}
+
+static void test_wish_outside_the_region_or_for_nothing_is_refused(void **state)
+{
+    struct solo_page *p = *state;
+    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 0};
+    uint64_t refused;
+
+    touch(p, PAGE);
+    pull.epoch = solo_sent(p->solo, MESSAGE_PULL, 0)->epoch;
+    pull.region = p->region;
+    pull.request = NODES_MAX + 1;
+    pull.page = 3;
+    solo_forget(p->solo);
+    for (uint32_t i = 0; i < 3; i++) {
+        pull.count = i == 0 ? 0 : i == 1 ? RANGE_PAGES_MAX + 1 : 2;
+        pull.page = i == 2 ? 599 : 3;
+        refused = solo_counters(p->solo)->refused;
+        solo_message(p->solo, &pull, 0);
+        assert_int_equal(solo_counters(p->solo)->refused, refused + 1);
+    }
+    assert_null(solo_sent(p->solo, MESSAGE_PULL, 0));
+}
+
+/* While the keeper has not decided yet, nobody here begins to write, and one proposal is enough. */
+static void test_seal_under_way_keeps_writers_out(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(8, 4, 0);
+    struct call open = {
+        .kind = CALL_OPEN, .object = RECORD_REGION, .oflag = CALL_OFLAG_WRITE, .name = "/r8"};
+    struct call map = {
+        .kind = CALL_MAP, .size_bytes = SOLO_PAGE_BYTES, .rights = RIGHTS_READ | RIGHTS_WRITE};
+    struct call seal = {.kind = CALL_SEAL};
+    struct message sealed = {.kind = MESSAGE_SEALED, .from = 0, .to = 1, .region = record.id};
+    uint64_t first, second;
+
+    record.writers = nodeset_of(1);
+    solo_record(p->solo, &record);
+    seal.handle = solo_reply(p->solo, solo_call(p->solo, 3, &open))->handle;
+    map.handle = seal.handle;
+    solo_forget(p->solo);
+    first = solo_call(p->solo, 3, &seal);
+    assert_true(solo_proposed(p->solo, 0)->record.sealed);
+    assert_int_equal(solo_do(p->solo, 3, &map), DSM_EBUSY);
+    second = solo_call(p->solo, 3, &seal);
+    assert_null(solo_proposed(p->solo, 1));
+    solo_agree(p->solo);
+    assert_int_equal(solo_do(p->solo, 3, &map), DSM_ESEALED);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct message *said = solo_sent(p->solo, MESSAGE_SEAL, i);
+
+        assert_non_null(said);
+        sealed.request = said->request;
+        sealed.epoch = said->epoch;
+        sealed.region.generation++;
+        solo_message(p->solo, &sealed, 0);
+        sealed.region.generation--;
+        assert_int_equal(solo_error(p->solo, i == 0 ? first : second), 1);
+        solo_message(p->solo, &sealed, 0);
+        assert_int_equal(solo_error(p->solo, i == 0 ? first : second), 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_answers_that_fit_no_wish_change_nothing, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_seat_below_who_has_died_or_oneself_is_given_back,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_refused_wish_is_uttered_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_more_wishes_than_honest_nodes_have_are_dropped, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(test_wish_outside_the_region_or_for_nothing_is_refused,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_seal_under_way_keeps_writers_out, set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
