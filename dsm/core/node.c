@@ -182,7 +182,7 @@ static bool work(struct node *node)
            syncs_resend(&node->syncs) || node_reap_client(node) || node_try_parked(node) ||
            calls_answer_gone(&node->calls) || calls_unblock(&node->calls) ||
            pages_tidy_kept(&node->pages) || pages_read_ahead(&node->pages) ||
-           pages_evict(&node->pages);
+           pages_give_up(&node->pages) || pages_evict(&node->pages);
 }
 
 static void on_event(struct node *node, const struct event *event)

@@ -37,6 +37,7 @@ enum call_kind {
     CALL_UNLINK,   /* name, object */
     CALL_SYNC,     /* handle, op, offset, value, operand, timeout_ms -> value */
     CALL_SEAL,     /* handle */
+    CALL_ADVISE,   /* handle, offset, size_bytes, op: enum dsm_advice */
     CALL_KINDS,
 };
 
@@ -53,7 +54,7 @@ struct call {
     uint8_t kind;   /* enum call_kind */
     uint8_t object; /* OPEN, UNLINK: RECORD_REGION or RECORD_SEM */
     uint8_t oflag;  /* enum call_oflag */
-    uint8_t op;     /* enum sync_op */
+    uint8_t op;     /* enum sync_op; ADVISE: enum dsm_advice */
     uint8_t rights; /* MAP: enum rights */
     uint32_t mode;
     uint32_t page_size;

@@ -71,6 +71,32 @@ static void on_map(struct node *node, struct client *client, uint64_t number,
     client_reply(&node->context, client->id, number, &reply);
 }
 
+static void on_advise(struct node *node, const struct client *client, uint64_t number,
+                      const struct region *region, const struct call *call)
+{
+    struct reply done = {.node = NODE_NONE};
+    uint64_t page_size = region->record.page_size, end = region_pages(region) * page_size;
+    uint64_t first, last;
+
+    if (region->record.kind != RECORD_REGION ||
+        (call->op != DSM_ADVICE_WILL_NEED && call->op != DSM_ADVICE_DONE_WITH)) {
+        client_reply_error(&node->context, client->id, number, DSM_EINVAL, NODE_NONE);
+    } else if (call->offset > end || call->size_bytes > end - call->offset) {
+        client_reply_error(&node->context, client->id, number, DSM_ERANGE, NODE_NONE);
+    } else {
+        first = call->offset / page_size;
+        last = (call->offset + call->size_bytes + page_size - 1) / page_size;
+        if (call->op == DSM_ADVICE_DONE_WITH) { /* pages that others may use stay */
+            first = (call->offset + page_size - 1) / page_size;
+            last = (call->offset + call->size_bytes) / page_size;
+        }
+        if (first < last) {
+            pages_advise(&node->pages, region, first, last - first, call->op);
+        }
+        client_reply(&node->context, client->id, number, &done);
+    }
+}
+
 static void reply_stat(struct node *node, const struct client *client, uint64_t number,
                        const struct region *region)
 {
@@ -116,7 +142,7 @@ static bool needs_news(const struct region *region, const struct call *call)
     if (call->kind == CALL_STAT) {
         return true;
     }
-    if (call->kind == CALL_MAP) {
+    if (call->kind == CALL_MAP || call->kind == CALL_ADVISE) {
         size_bytes = region_pages(region) * region->record.page_size;
         return call->offset > size_bytes || call->size_bytes > size_bytes - call->offset;
     }
@@ -148,6 +174,9 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
         break;
     case CALL_MAP:
         on_map(node, client, number, handle, call);
+        break;
+    case CALL_ADVISE:
+        on_advise(node, client, number, handle->region, call);
         break;
     case CALL_TRUNCATE:
     case CALL_SEAL:

@@ -70,6 +70,7 @@ struct page_request {
     uint64_t version;
     uint8_t kind; /* enum request_kind */
     bool needs_grant;
+    bool is_ahead; /* nobody waited for it when it was opened */
     bool has_grant;
     map_id map; /* to fill through when no thread waits */
     uint16_t source;  /* PULL, SEARCH: whom it asked last */
@@ -100,7 +101,7 @@ struct deferred {
 };
 
 /** Walks that are read ahead at the same time. */
-#define AHEAD_STREAMS 8u
+#define AHEAD_STREAMS 32u
 
 /** Runs of pages that are still to be asked for ahead of a walk. */
 struct ahead {
@@ -111,6 +112,15 @@ struct ahead {
     uint32_t count; /* runs; 0: nothing is to be asked for */
     uint64_t page;  /* where the first begins */
     int64_t stride; /* from there to the next one's begin */
+};
+
+/** Pieces of advice that are followed at the same time. */
+#define DONE_RANGES 8u
+
+/** Pages [page, end) that programs here are done with. */
+struct done_range {
+    region_id region;
+    uint64_t page, end;
 };
 
 /** Turns that are remembered: those of the pages that came last, and of pages that bounce. */
@@ -152,6 +162,9 @@ struct pages {
     bool is_retiring;      /* everything is to go */
     uint32_t next_ahead;
     struct ahead ahead[AHEAD_STREAMS];
+    uint64_t ahead_bytes; /* of pages that were asked for ahead and have not come */
+    uint32_t next_done;
+    struct done_range done[DONE_RANGES];
     struct turn turns[TURNS];
     struct pool assembly_pool; /* empty where no region's pages come in groups */
     struct pool deferred_pool;
@@ -222,6 +235,17 @@ void pages_ask_later(struct pages *pages, const struct region *region, map_id ma
  */
 struct page_span pages_alike(const struct pages *pages, const struct region *region, uint64_t page,
                              struct page_span span);
+/** Follow advice (enum dsm_advice) on pages that are in the region (page_ahead.c). */
+void pages_advise(struct pages *pages, const struct region *region, uint64_t page, uint64_t count,
+                  uint32_t advice);
+/** Let some pages go that programs are done with; false: there are none, or not now. */
+bool pages_give_up(struct pages *pages);
+/**
+ * Let some of the pages [page, end) go (page_evict.c).
+ *
+ * Returns the first that was not looked at; `page`: too many are on their way already.
+ */
+uint64_t pages_let_go(struct pages *pages, struct region *region, uint64_t page, uint64_t end);
 /** EVENT_DIGEST (page_turn.c). */
 void pages_on_digest(struct pages *pages, region_id region, uint64_t page, uint64_t digest,
                      bool is_end);

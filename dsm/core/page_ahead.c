@@ -4,9 +4,13 @@
  * for as many pages at once as its walk makes likely; ranges behind these are asked for as well, so
  * that they are on their way while a program works on the first, and more of them whenever a
  * program waits for one that has not come yet. Only what is absent and wanted by nobody is asked
- * for ahead (P4 in page.c), only to read, and nothing that the budget would throw out again.
+ * for ahead (P4 in page.c), only to read, nothing that the budget would throw out again, no more
+ * than some megabytes at a time; what a program says that it will need is asked for likewise.
  */
 #include "dsm/core/group.h"
+
+/** Bytes asked for ahead that have not come, at most: who is in want comes behind them. */
+#define AHEAD_BYTES_MAX (UINT64_C(8) << 20)
 
 static uint32_t longest_range(const struct pages *pages, const struct region *region)
 {
@@ -169,15 +173,53 @@ static void ask_ahead(struct pages *pages, struct ahead *ahead)
         return;
     }
     request->map = ahead->map;
+    request->is_ahead = true;
+    pages->ahead_bytes += (uint64_t)request->count * region->record.page_size;
 }
 
 bool pages_read_ahead(struct pages *pages)
 {
-    for (uint32_t i = 0; i < AHEAD_STREAMS; i++) {
+    for (uint32_t i = 0; i < AHEAD_STREAMS && pages->ahead_bytes < AHEAD_BYTES_MAX; i++) {
         struct ahead *ahead = &pages->ahead[i];
 
         if (ahead->count > 0) {
             ask_ahead(pages, ahead);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* --- advice --- */
+
+void pages_advise(struct pages *pages, const struct region *region, uint64_t page, uint64_t count,
+                  uint32_t advice)
+{
+    uint64_t room = room_for(pages, region);
+    struct walk_plan plan = {.ahead_page = page, .ahead_count = 1};
+
+    if (advice == DSM_ADVICE_WILL_NEED) {
+        count = count < room ? count : room;
+        plan.ahead_run = (uint32_t)(count < UINT32_MAX ? count : UINT32_MAX);
+        plan_ahead(pages, region, 0, &plan);
+    } else {
+        pages->done[pages->next_done++ % DONE_RANGES] = (struct done_range){
+            .region = region->record.id, .page = page, .end = page + count};
+    }
+}
+
+bool pages_give_up(struct pages *pages)
+{
+    for (uint32_t i = 0; i < DONE_RANGES; i++) {
+        struct done_range *done = &pages->done[i];
+        struct region *region = context_region(pages->context, done->region);
+        uint64_t page = done->page;
+
+        if (page >= done->end) {
+            continue;
+        }
+        done->page = region != NULL ? pages_let_go(pages, region, page, done->end) : done->end;
+        if (done->page > page) {
             return true;
         }
     }

@@ -50,25 +50,20 @@ static void drop_copy(struct pages *pages, struct drop_run *run, struct region *
     page_forget(pages, region, page);
 }
 
-/* Let a page go if it may; how many of the item's EVICT_PAGES that costs. */
-static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct region *region,
-                           uint64_t number, struct page *page)
+static bool may_go(const struct pages *pages, const struct region *region, uint64_t number,
+                   const struct page *page)
+{
+    return page->request == NULL && (page->state == PAGE_READ || page->state == PAGE_WRITE) &&
+           !group_is_wanted(pages, region, number); /* P1 */
+}
+
+/* Let a page go that may; how many of the item's EVICT_PAGES that costs. */
+static uint32_t let_go(struct pages *pages, struct drop_run *run, struct region *region,
+                       uint64_t number, struct page *page)
 {
     struct context *context = pages->context;
     uint32_t home = region_home(region, number);
 
-    if (page->request != NULL || (page->state != PAGE_READ && page->state != PAGE_WRITE) ||
-        group_is_wanted(pages, region, number)) {
-        return 0; /* P1 */
-    }
-    if (page->used && !pages->is_retiring) {
-        page->used = 0;
-        pages->clock_ms = context->now_ms;
-        return 0;
-    }
-    if (!pages->is_retiring && turn_is_young(pages, region, number, GRACE_MS)) {
-        return 0;
-    }
     if (!page->owner) {
         if (!sealed_may_drop(pages, region, number, page)) {
             return 0;
@@ -86,6 +81,44 @@ static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct reg
         return 0;
     }
     return 1;
+}
+
+uint64_t pages_let_go(struct pages *pages, struct region *region, uint64_t page, uint64_t end)
+{
+    struct drop_run run = {.region = region};
+    uint32_t gone = 0;
+
+    for (uint32_t i = 0; page < end && gone < EVICT_PAGES && i < CHUNK_PAGES; i++, page++) {
+        struct page *record = directory_find(&pages->directory, region->record.id.slot, page);
+
+        if (record == NULL || !may_go(pages, region, page, record)) {
+            continue;
+        }
+        if (record->owner && pages->count_leaving >= LEAVING_MAX) {
+            break;
+        }
+        gone += let_go(pages, &run, region, page, record);
+    }
+    flush_run(pages, &run);
+    return page;
+}
+
+/* Let a page go if it may by the clock; how many of the item's EVICT_PAGES that costs. */
+static uint32_t evict_page(struct pages *pages, struct drop_run *run, struct region *region,
+                           uint64_t number, struct page *page)
+{
+    if (!may_go(pages, region, number, page)) {
+        return 0;
+    }
+    if (page->used && !pages->is_retiring) {
+        page->used = 0;
+        pages->clock_ms = pages->context->now_ms;
+        return 0;
+    }
+    if (!pages->is_retiring && turn_is_young(pages, region, number, GRACE_MS)) {
+        return 0;
+    }
+    return let_go(pages, run, region, number, page);
 }
 
 static struct region *region_of_slot(struct context *context, uint32_t slot)

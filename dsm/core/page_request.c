@@ -96,6 +96,9 @@ struct page_request *request_open(struct pages *pages, struct region *region, ui
 
 void request_close(struct pages *pages, struct page_request *request)
 {
+    if (request->is_ahead) {
+        pages->ahead_bytes -= (uint64_t)request->count * request->region->record.page_size;
+    }
     if (request->kind == REQUEST_LEAVE) {
         pages->count_leaving--;
         pages->leaving_bytes -= request->region->record.page_size;

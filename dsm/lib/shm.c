@@ -138,6 +138,25 @@ int dsm_shm_truncate(struct dsm_region *region, uint64_t size_bytes)
     return error;
 }
 
+int dsm_advise(struct dsm_region *region, uint64_t offset, uint64_t len_bytes,
+               enum dsm_advice advice)
+{
+    struct deed deed = {.verb = "take advice on region", .name = region->handle.name};
+    struct call call = {.kind = CALL_ADVISE,
+                        .op = (uint8_t)advice,
+                        .handle = region->handle.number,
+                        .offset = offset,
+                        .size_bytes = len_bytes};
+
+    if (advice != DSM_ADVICE_WILL_NEED && advice != DSM_ADVICE_DONE_WITH) {
+        return session_fail(region->handle.dsm, DSM_EINVAL,
+                            "take advice on region '%s': advice %u; use DSM_ADVICE_WILL_NEED or "
+                            "DSM_ADVICE_DONE_WITH",
+                            region->handle.name, (unsigned)advice);
+    }
+    return session_call(region->handle.dsm, &deed, &call, NULL);
+}
+
 int dsm_shm_seal(struct dsm_region *region)
 {
     struct deed deed = {.verb = "seal region", .name = region->handle.name};

@@ -54,8 +54,9 @@ def main(program):
         elif line['median'] <= 0 or line['limit'] <= 0 or line['p99'] < line['median'] * 0.5:
             wrong.append(f'{name} is implausible: {line}')
     # Pages in runs: what is read or written in order takes a few messages for each MiB.
-    for name, bound in (('stream', 0.05), ('stream-back', 0.1), ('stream-column', 0.6),
-                        ('stream-write', 0.05), ('stream-rewrite', 0.05), ('second-toucher', 0)):
+    for name, bound in (('stream', 0.05), ('stream-back', 0.1), ('stream-column', 0.3),
+                        ('stream-hint', 0.25), ('stream-write', 0.05), ('stream-rewrite', 0.05),
+                        ('second-toucher', 0)):
         if by_name.get(name, {}).get('messages_per_op', 0) > bound:
             wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages a page')
     # READ and DATA, and the CONFIRM that nobody waits for; a lock and its unlock are four.

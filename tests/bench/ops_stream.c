@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bulk: many pages, in the orders in which programs go through memory. */
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "tests/bench/ops.h"
 #include "tests/bench/process.h"
+#include "tests/bench/shuffle.h"
 
 #define STREAM_BYTES (UINT64_C(1) << 30)
 #define WALK_BYTES (UINT64_C(128) << 20)
@@ -16,6 +17,9 @@
 #define STRIDE_PAGES_READ 8u
 /** Pages of a block of those that are read here and there. */
 #define BLOCK_PAGES 16u
+#define BLOCK_BYTES ((uint64_t)BLOCK_PAGES * BENCH_PAGE_BYTES)
+/** Blocks that the agent is told of before they are read. */
+#define BLOCKS_AHEAD 24u
 
 /* The page that is touched n-th, of so many. */
 typedef uint64_t (*walk_function)(uint64_t n, uint64_t count);
@@ -84,6 +88,34 @@ static int order_stream(struct hand *hand, const struct order *order, struct out
     hand->samples[0] = (double)order->a / (clock_us() - begin);
     outcome->count = 1;
     return sum == scan_expected(order->a) ? 0 : DSM_EPROTO;
+}
+
+/*
+ * Read b pages in blocks that lie here and there, each of which the agent was told of some time
+ * before; one sample, MB/s.
+ */
+static int order_hint(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    uint32_t count = (uint32_t)(order->b / BLOCK_PAGES);
+    uint32_t *blocks = malloc(count * sizeof(*blocks));
+    int error = blocks ? 0 : DSM_ENOMEM;
+    uint64_t sum = 0;
+
+    if (blocks) {
+        shuffle(blocks, count, order->a + 1);
+    }
+    double begin = clock_us();
+    for (uint32_t told = 0, n = 0; n < count && !error; n++) {
+        for (; told < count && told <= n + BLOCKS_AHEAD && !error; told++) {
+            error = dsm_advise(hand->region, blocks[told] * BLOCK_BYTES, BLOCK_BYTES,
+                               DSM_ADVICE_WILL_NEED);
+        }
+        sum += scan_words(hand->memory + blocks[n] * BLOCK_BYTES, BLOCK_BYTES);
+    }
+    hand->samples[0] = (double)count * BLOCK_BYTES / (clock_us() - begin);
+    outcome->count = 1;
+    free(blocks);
+    return error == 0 && sum != scan_expected(count * BLOCK_BYTES) ? DSM_EPROTO : error;
 }
 
 /* Write b pages in order, of a region that nobody has written; one sample, MB/s. */
@@ -160,6 +192,18 @@ static int round_rewrite(struct run *run)
     if (run_region_open(run, pages * BENCH_PAGE_BYTES, true) ||
         run_do(run, HOST_B, order_read_all, 0, pages) ||
         run_timed(run, HOST_B, order_fill, 0, pages)) {
+        return -1;
+    }
+    run_add_ops(run, pages - 1);
+    return run_region_close(run);
+}
+
+static int round_hint(struct run *run)
+{
+    uint64_t pages = round_bytes(run, WALK_BYTES) / BENCH_PAGE_BYTES;
+
+    if (run_region_open(run, pages * BENCH_PAGE_BYTES, true) ||
+        run_timed(run, HOST_B, order_hint, run->round, pages)) {
         return -1;
     }
     run_add_ops(run, pages - 1);
@@ -288,6 +332,15 @@ const struct op ops_stream[] = {
         .warm_bytes = WALK_WARM_BYTES,
         .own = {WALK_TILE, ROW_PAGES / BLOCK_PAGES},
         .round = round_walk,
+    },
+    {
+        .name = "stream-hint",
+        .text = "blocks of 64 KiB at random, announced by dsm_advise()",
+        .meaning = "Blocks in no order that the program tells the agent some time before it reads.",
+        BULK,
+        .target = {TARGET_RATIO_MIN, 0.7, 0},
+        .warm_bytes = WALK_WARM_BYTES,
+        .round = round_hint,
     },
     {
         .name = "stream-write",

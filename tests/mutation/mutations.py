@@ -164,7 +164,7 @@ MUTATIONS = [
     Mutation('drop_owned_page', 'P1', 'the owner evicts its page like a copy', EVICT,
              '    if (!page->owner) {', '    if (home != context->config.self) {'),
     Mutation('evict_wanted_page', 'P1', 'a page with an open request is evicted', EVICT,
-             'if (page->request != NULL || (page->state', 'if ((page->state'),
+             'return page->request == NULL && (page->state', 'return (page->state'),
     Mutation('take_over_old_bytes', 'P7', 'late bytes of a page that left are installed', ANSWER,
              'if (page->version < message->version && page->state != PAGE_WRITE) {',
              'if (page->state != PAGE_WRITE && page->state != PAGE_READ) {'),

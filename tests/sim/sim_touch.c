@@ -5,8 +5,10 @@
  * and what is woken too late may find the page gone again.
  */
 #include "tests/sim/sim_program.h"
-
 #include "tests/sim/sim_wait.h"
+
+/** One deed in so many is advice. */
+#define ADVICE_RARITY 24u
 
 /** A thread that was woken runs so much later at most. */
 #define RUN_US 12u
@@ -74,8 +76,26 @@ static void choose_page(struct sim *sim, struct sim_program *program)
     }
 }
 
+/* Whatever it says, every byte must be right. */
+static void advise(struct sim *sim, struct sim_program *program)
+{
+    uint64_t page = sim_draw(&program->row, program->pages);
+    uint64_t count = 1 + sim_draw(&program->row, program->pages - page);
+    struct call call = {.kind = CALL_ADVISE,
+                        .op = (uint8_t)(DSM_ADVICE_WILL_NEED + sim_draw(&program->row, 2)),
+                        .handle = program->handle,
+                        .offset = page * program->page_bytes,
+                        .size_bytes = count * program->page_bytes};
+
+    sim_program_call(sim, program, &call, SIM_CALLING);
+}
+
 void sim_touch_begin(struct sim *sim, struct sim_program *program)
 {
+    if (program->pages > 0 && sim_chance(&program->row, ADVICE_RARITY)) {
+        advise(sim, program);
+        return;
+    }
     choose_page(sim, program);
     if (sim_chance(&program->row, 12)) { /* what the home adds to is read like any other page */
         program->page = SIM_ADD_PAGE + sim_draw(&program->row, 3);

@@ -451,9 +451,25 @@ static void test_threads_map_and_unmap_at_once(void **state)
     end(&world);
 }
 
+/* Advice that there is none of is named, and nobody is asked. */
+static void test_unknown_advice_is_refused(void **state)
+{
+    struct world world;
+    char text[256];
+
+    (void)state;
+    begin(&world, (struct fake_options){0});
+    assert_int_equal(dsm_advise(world.region, 0, 1, (enum dsm_advice)7), DSM_EINVAL);
+    dsm_last_error(world.dsm, text, sizeof text);
+    assert_non_null(strstr(text, FAKE_REGION));
+    assert_non_null(strstr(text, "advice 7"));
+    end(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_unknown_advice_is_refused),
         cmocka_unit_test(test_loads_and_stores_bring_pages),
         cmocka_unit_test(test_several_maps_share_the_pages),
         cmocka_unit_test(test_system_calls_take_region_memory),

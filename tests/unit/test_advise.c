@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a node does because a program has said how it is going to use its pages. */
+#include "tests/sim/solo_page.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+#define PAGE_BYTES 4096u
+
+static int set_up(void **state)
+{
+    struct node_config config = {.resend_ms = 100};
+
+    *state = solo_page_new(&config);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    solo_page_free(*state);
+    return 0;
+}
+
+static int32_t advise(struct solo_page *p, uint64_t offset, uint64_t size_bytes, uint32_t advice)
+{
+    struct call call = {.kind = CALL_ADVISE,
+                        .op = (uint8_t)advice,
+                        .handle = p->handle,
+                        .offset = offset,
+                        .size_bytes = size_bytes};
+
+    return solo_do(p->solo, 1, &call);
+}
+
+static void test_pages_that_will_be_needed_are_asked_for(void **state)
+{
+    struct solo_page *p = *state;
+
+    solo_page_have(p, 3, false, 2);
+    solo_forget(p->solo);
+    assert_int_equal(advise(p, PAGE_BYTES + 1, 4 * PAGE_BYTES, DSM_ADVICE_WILL_NEED), 0);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->page, 1);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 2);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 1)->page, 4);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 1)->count, 2); /* each page it touches */
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 2));
+}
+
+/* Who is in want comes behind what was asked for ahead: that is bounded. */
+static void test_no_more_than_some_megabytes_are_on_their_way(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(6, 8192, 0);
+    uint32_t count = 0;
+    struct message grant;
+
+    p->solo->now_ms++;
+    solo_record(p->solo, &record);
+    p->map = solo_map(p->solo, 1, &record, &p->handle);
+    p->region = record.id;
+    solo_forget(p->solo);
+    assert_int_equal(advise(p, 0, UINT64_C(8192) * PAGE_BYTES, DSM_ADVICE_WILL_NEED), 0);
+    while (solo_sent(p->solo, MESSAGE_READ, count) != NULL) {
+        count++;
+    }
+    assert_int_equal(count, 8); /* of 1 MiB each */
+    grant = solo_page_message(p, MESSAGE_GRANT, 0, 7 * 256, 256, 5);
+    grant.flags = FLAG_ZERO;
+    solo_forget(p->solo);
+    solo_page_say(p, &grant);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->page, 8 * 256);
+}
+
+static void test_nothing_is_asked_for_beyond_the_budget(void **state)
+{
+    struct node_config config = {.resend_ms = 100, .budget_bytes = 3 * PAGE_BYTES};
+    struct solo_page *p = solo_page_new(&config);
+
+    (void)state;
+    solo_forget(p->solo);
+    assert_int_equal(advise(p, 0, 100 * PAGE_BYTES, DSM_ADVICE_WILL_NEED), 0);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 3);
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 1));
+    solo_page_free(p);
+}
+
+static void test_copies_that_are_done_with_are_given_up(void **state)
+{
+    struct solo_page *p = *state;
+
+    for (uint64_t page = 10; page < 14; page++) {
+        solo_page_have(p, page, false, 2);
+    }
+    solo_forget(p->solo);
+    /* Parts of pages 10 and 13 may still be wanted. */
+    assert_int_equal(advise(p, 10 * PAGE_BYTES + 1, 3 * PAGE_BYTES, DSM_ADVICE_DONE_WITH), 0);
+    assert_int_equal(solo_action(p->solo, ACTION_DROP, 0)->page, 11);
+    assert_int_equal(solo_action(p->solo, ACTION_DROP, 0)->count, 2);
+    assert_null(solo_action(p->solo, ACTION_DROP, 1));
+    assert_int_equal(node_counters(p->solo->node)->pages_resident, 2);
+}
+
+static void test_what_was_written_goes_home_when_it_is_done_with(void **state)
+{
+    struct solo_page *p = *state;
+
+    solo_page_have(p, 20, true, 2);
+    solo_forget(p->solo);
+    assert_int_equal(advise(p, 20 * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_DONE_WITH), 0);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_LEAVE, 0)->page, 20);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_LEAVE, 0)->to, 0);
+}
+
+/* More is owned than may be on its way home at once: the rest follows as that arrives. */
+static void test_pages_go_home_some_at_a_time(void **state)
+{
+    struct solo_page *p = *state;
+    struct message release = {.kind = MESSAGE_RELEASE, .flags = FLAG_LEAVE, .region = p->region};
+    uint32_t count = 0;
+
+    for (uint64_t page = 0; page < 300; page++) {
+        solo_page_have(p, page, true, page + 2);
+    }
+    solo_forget(p->solo);
+    assert_int_equal(advise(p, 0, 300 * PAGE_BYTES, DSM_ADVICE_DONE_WITH), 0);
+    while (solo_sent(p->solo, MESSAGE_LEAVE, count) != NULL) {
+        count++;
+    }
+    assert_int_equal(count, 256);
+    release.request = solo_sent(p->solo, MESSAGE_LEAVE, 0)->request;
+    release.from = 0;
+    release.count = 1;
+    solo_forget(p->solo);
+    solo_page_say(p, &release);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_LEAVE, 0)->page, 256);
+}
+
+static void test_advice_on_a_region_that_goes_is_forgotten(void **state)
+{
+    struct event gone = {.kind = EVENT_CLIENT_GONE, .client_gone = 1};
+    struct solo_page *p = *state;
+    struct record record = *node_record(p->solo->node, p->region);
+
+    for (uint64_t page = 0; page < 300; page++) {
+        solo_page_have(p, page, true, page + 2);
+    }
+    assert_int_equal(advise(p, 0, 300 * PAGE_BYTES, DSM_ADVICE_DONE_WITH), 0);
+    solo_step(p->solo, &gone);
+    record.deleted = record.unlinked = true;
+    record.readers = record.writers = nodeset_of(NODE_NONE);
+    solo_record(p->solo, &record);
+    assert_int_equal(node_counters(p->solo->node)->pages_resident, 0);
+}
+
+static void test_wrong_advice_is_refused(void **state)
+{
+    struct solo_page *p = *state;
+
+    assert_int_equal(advise(p, 0, PAGE_BYTES, 0), DSM_EINVAL);
+    assert_int_equal(advise(p, 0, PAGE_BYTES, 3), DSM_EINVAL);
+    assert_int_equal(advise(p, 0, 0, DSM_ADVICE_WILL_NEED), 0);
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
+    p->handle += 1000;
+    assert_int_equal(advise(p, 0, PAGE_BYTES, DSM_ADVICE_WILL_NEED), DSM_ESTALE);
+}
+
+static void test_advice_beyond_the_end_is_refused(void **state)
+{
+    struct solo_page *p = *state;
+
+    assert_int_equal(advise(p, 599 * PAGE_BYTES, 2 * PAGE_BYTES, DSM_ADVICE_WILL_NEED), DSM_ERANGE);
+    assert_int_equal(advise(p, UINT64_MAX, 2, DSM_ADVICE_DONE_WITH), DSM_ERANGE);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_pages_that_will_be_needed_are_asked_for),
+        TEST(test_no_more_than_some_megabytes_are_on_their_way),
+        TEST(test_nothing_is_asked_for_beyond_the_budget),
+        TEST(test_copies_that_are_done_with_are_given_up),
+        TEST(test_what_was_written_goes_home_when_it_is_done_with),
+        TEST(test_pages_go_home_some_at_a_time),
+        TEST(test_advice_on_a_region_that_goes_is_forgotten),
+        TEST(test_wrong_advice_is_refused),
+        TEST(test_advice_beyond_the_end_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
