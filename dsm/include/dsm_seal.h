@@ -35,7 +35,8 @@ extern "C" {
  *         others, on all nodes, and every other handle of it that may write is closed
  *
  * Errors: DSM_EBUSY   a program has it open or mapped for writing, this one included; the sentence
- *                     names its node. Nothing was changed.
+ *                     names its node. Nothing was changed. That the last one of another node has
+ *                     closed it is known here a round trip to the keeper later: try again.
  *         DSM_EACCES  the handle was opened O_RDONLY
  *         DSM_ESTALE  the region is gone
  *         DSM_EKEEPER the catalog's keeper cannot be reached. It may be sealed all the same when

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dsm_seal.h"
 #include "tests/e2e/tool.h"
 
 static int on_connect(struct tool *tool, const struct words *words)
@@ -63,6 +64,11 @@ static int on_close(struct tool *tool, const struct words *words)
 static int on_truncate(struct tool *tool, const struct words *words)
 {
     return dsm_shm_truncate(tool->regions[word_slot(words, 1)], word_number(words, 2));
+}
+
+static int on_seal(struct tool *tool, const struct words *words)
+{
+    return dsm_shm_seal(tool->regions[word_slot(words, 1)]);
 }
 
 static int on_stat(struct tool *tool, const struct words *words)
@@ -172,5 +178,6 @@ const struct command region_commands[] = {
     {"map", on_map},           {"unmap", on_unmap},
     {"unlink", on_unlink},     {"stats", on_stats},
     {"vmread", on_vmread},     {"vmwrite", on_vmwrite},
-    {"pid", on_pid},           {NULL, NULL},
+    {"pid", on_pid},           {"seal", on_seal},
+    {NULL, NULL},
 };

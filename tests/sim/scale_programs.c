@@ -11,7 +11,7 @@
 #define CLIENT 1u
 #define PAGES_MIN 4096u
 
-static const char *const object_names[SCALE_OBJECTS] = {"/creator", "/striped", "/sem"};
+static const char *const object_names[SCALE_OBJECTS] = {"/creator", "/striped", "/sem", "/sealed"};
 
 _Noreturn void scale_fail(const char *what, uint64_t number)
 {
@@ -157,7 +157,8 @@ static bool is_to_know(const struct scale *scale, uint32_t node, uint32_t other)
     uint32_t apart = (node + scale->count - other) % scale->count;
 
     return scale->all_are_told || apart <= 1 || apart == scale->count - 1 || node < 3 ||
-           other < 3 || told_by(scale, node) == other || told_by(scale, other) == node;
+           other < 3 || told_by(scale, node) == other || told_by(scale, other) == node ||
+           (node - 1) / 2 == other || (other - 1) / 2 == node;
 }
 
 /* It is told of those that are there, and they of it; how many records that are. */
@@ -190,6 +191,10 @@ static const struct record *add_object(struct scale *scale, uint32_t object)
         .writers = nodeset_below(scale->count),
     };
 
+    if (object == SCALE_SEALED) {
+        record.sealed = true;
+        record.writers = NODESET_EMPTY;
+    }
     if (object != SCALE_SEM) {
         record.page_size = SCALE_PAGE_BYTES;
         record.size_bytes = scale->pages * SCALE_PAGE_BYTES;
@@ -203,11 +208,17 @@ static void open_object(struct scale *scale, uint32_t number, uint32_t object)
     struct scale_node *node = &scale->nodes[number];
     struct call open = {.kind = CALL_OPEN,
                         .object = object == SCALE_SEM ? RECORD_SEM : RECORD_REGION,
-                        .oflag = CALL_OFLAG_WRITE};
+                        .oflag = object == SCALE_SEALED ? 0 : CALL_OFLAG_WRITE};
+    struct call map = {.kind = CALL_MAP,
+                       .size_bytes = scale->pages * SCALE_PAGE_BYTES,
+                       .rights = RIGHTS_READ};
 
     snprintf(open.name, sizeof(open.name), "%s", object_names[object]);
     node->handles[object] = cluster_call(scale->cluster, number, CLIENT, &open).handle;
-    if (object != SCALE_SEM) {
+    map.handle = node->handles[object];
+    if (object == SCALE_SEALED) {
+        node->maps[object] = cluster_call(scale->cluster, number, CLIENT, &map).map;
+    } else if (object != SCALE_SEM) {
         node->maps[object] = cluster_map(scale->cluster, number, CLIENT, node->handles[object]);
     }
 }

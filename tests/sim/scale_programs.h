@@ -17,6 +17,7 @@ enum scale_object {
     SCALE_CREATOR = 0, /* a region whose home is node 0 */
     SCALE_STRIPED = 1, /* a region whose stripes go round all nodes */
     SCALE_SEM = 2,     /* a semaphore of value 0; its home is node 0 */
+    SCALE_SEALED = 3,  /* a sealed region whose home is node 0 */
     SCALE_OBJECTS,
 };
 
@@ -26,6 +27,7 @@ struct scale_node {
     uint64_t sent_here;      /* messages, ever */
     uint64_t handled_before; /* messages handled, and replies, when the count began */
     uint32_t replies_before;
+    uint64_t data_before; /* DATA sent, likewise */
 };
 
 struct scale {
@@ -46,7 +48,8 @@ struct scale {
  *
  * @count    nodes, 1 to NODES_MAX
  * @tell_all tell each node of each other one; else each is told of the few that it deals with
- *           here: itself, the neighbours by number, 0, 1, 2, and 0, 1, 2 of all
+ *           here: itself, the neighbours by number, its parent and its children in the tree of a
+ *           sealed region, 0, 1, 2, and 0, 1, 2 of all
  */
 struct scale *scale_new(uint32_t count, bool tell_all);
 void scale_free(struct scale *scale);

@@ -483,6 +483,12 @@ const struct scale_row scale_rows[] = {
      count_creator_load, false},
     {"a page for each node, striped: busiest node handles", "3", expect_striped_load,
      count_striped_load, false},
+    {"sealed: all read one page at once, for the first time: rounds", "log2 n + 2",
+     scale_expect_sealed_rounds, scale_count_sealed_rounds, false},
+    {"sealed: a node sends a page that all read at most", "2", scale_expect_sealed_sends,
+     scale_count_sealed_sends, false},
+    {"sealed: all read one page at once, all messages", "2(n - 1)", scale_expect_sealed_messages,
+     scale_count_sealed_messages, false},
     {"longest queue on one link, in all of the above", "2", expect_link, count_link, false},
     {"catalog: records told when the n-th node joins", "2n - 1", expect_join, count_join, true},
 };

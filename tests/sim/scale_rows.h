@@ -17,6 +17,14 @@ struct scale_row {
 extern const struct scale_row scale_rows[];
 extern const size_t scale_rows_count;
 
+/** Rows of a sealed region (scale_sealed.c). */
+uint64_t scale_expect_sealed_rounds(uint64_t n);
+uint64_t scale_count_sealed_rounds(struct scale *scale);
+uint64_t scale_expect_sealed_sends(uint64_t n);
+uint64_t scale_count_sealed_sends(struct scale *scale);
+uint64_t scale_expect_sealed_messages(uint64_t n);
+uint64_t scale_count_sealed_messages(struct scale *scale);
+
 /** Bytes that do not depend on n but on NODES_MAX. */
 struct scale_size {
     const char *name;
