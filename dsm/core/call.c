@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A call is sent to the home of (region, offset), waits for its SYNC_REPLY, and is answered. A lock
- * that was granted stays as "held" until the unlock or the program's end.
+ * that was granted is a token from then on (token.c); calls about what this node has a token of are
+ * not sent at all.
  *
  * C1 What a home grants to a program that is gone is given back: a lock is unlocked as of a dead
  *    holder, a semaphore is posted again.
@@ -9,9 +10,13 @@
  */
 #include "dsm/core/call.h"
 
-void calls_init(struct calls *calls, struct context *context)
+#include "dsm/core/token.h"
+
+void calls_init(struct calls *calls, struct context *context, struct clients_table *clients)
 {
     calls->context = context;
+    calls->clients = clients;
+    tokens_init(calls);
     pool_init(&calls->pool, sizeof(struct sync_call), ITEMS_PER_STEP * 3, 64);
     for (uint32_t i = 0; i < CALL_BUCKETS; i++) {
         list_init(&calls->by_id[i]);
@@ -61,7 +66,7 @@ static void send_call(struct calls *calls, const struct sync_call *call)
     context_send(calls->context, &message, BYTES_NONE, 0, 0);
 }
 
-static void free_call(struct calls *calls, struct sync_call *call)
+void call_free(struct calls *calls, struct sync_call *call)
 {
     outstanding_close(calls->context, &call->out);
     list_remove(&call->by_id);
@@ -88,8 +93,8 @@ static bool launch(struct calls *calls, struct sync_call *call)
     return true;
 }
 
-static struct sync_call *new_call(struct calls *calls, struct client *client, struct region *region,
-                                  uint32_t op, uint64_t offset)
+struct sync_call *call_new(struct calls *calls, struct client *client, struct region *region,
+                           uint32_t op, uint64_t offset)
 {
     struct sync_call *call = pool_get(&calls->pool);
 
@@ -110,30 +115,16 @@ static struct sync_call *new_call(struct calls *calls, struct client *client, st
     return call;
 }
 
-/* The node's own call, on behalf of a program that is gone (C1). */
-static void launch_own(struct calls *calls, const struct sync_call *cause, uint32_t op,
-                       uint64_t operand)
+void call_launch_own(struct calls *calls, struct region *region, uint64_t offset, uint32_t op,
+                     uint64_t operand)
 {
-    struct sync_call *call = new_call(calls, NULL, cause->region, op, cause->offset);
+    struct sync_call *call = call_new(calls, NULL, region, op, offset);
 
     call->operand = operand;
     launch(calls, call);
 }
 
 /* --- calls of programs --- */
-
-static struct sync_call *find_held(const struct client *client, const struct region *region,
-                                   uint64_t offset)
-{
-    for (struct list *place = client->calls.next; place != &client->calls; place = place->next) {
-        struct sync_call *call = list_object(place, struct sync_call, by_client);
-
-        if (call->is_held && call->region == region && call->offset == offset) {
-            return call;
-        }
-    }
-    return NULL;
-}
 
 static int32_t check(const struct calls *calls, const struct handle *handle,
                      const struct call *call)
@@ -166,6 +157,10 @@ static int32_t check(const struct calls *calls, const struct handle *handle,
     if (call->op == SYNC_BARRIER && (call->value == 0 || call->value > UINT32_MAX)) {
         return DSM_EINVAL;
     }
+    if (call->op == SYNC_LOCK && (call->value > region->record.size_bytes ||
+                                  call->operand > region->record.size_bytes - call->value)) {
+        return DSM_ERANGE;
+    }
     return region_home_is_lost(calls->context, region, call_home(region, call->offset)) ? DSM_EDOWN
                                                                                       : 0;
 }
@@ -175,28 +170,22 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
 {
     struct context *context = calls->context;
     int32_t error = check(calls, handle, call);
-    struct sync_call *held = NULL, *sync;
+    struct sync_call *sync;
 
-    if (error == 0 && call->op == SYNC_UNLOCK) {
-        held = find_held(client, handle->region, call->offset);
-        error = held != NULL ? 0 : DSM_EPERM;
-    }
     if (error != 0) {
         uint32_t home = error == DSM_EDOWN ? call_home(handle->region, call->offset) : NODE_NONE;
 
         client_reply_error(context, client->id, number, error, home);
         return;
     }
-    sync = new_call(calls, client, handle->region, call->op, call->offset);
+    sync = call_new(calls, client, handle->region, call->op, call->offset);
     sync->number = number;
-    sync->value = call->value;
-    sync->operand = call->operand;
     sync->is_try = call->timeout_ms == 0;
     if (call->timeout_ms >= 0 &&
         (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT || call->op == SYNC_BARRIER)) {
         sync->deadline_ms = context->now_ms + (uint64_t)call->timeout_ms;
         if (call->timeout_ms == 0 && call->op != SYNC_BARRIER) {
-            sync->deadline_ms = UINT64_MAX; /* the home itself does not let it wait */
+            sync->deadline_ms = UINT64_MAX; /* nobody lets it wait */
         }
         if (sync->deadline_ms < calls->next_deadline_ms) {
             calls->next_deadline_ms = sync->deadline_ms;
@@ -204,13 +193,17 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
     }
     if (call->op == SYNC_LOCK) {
         sync->operand = sync->is_try;
+        sync->bound_offset = call->value;
+        sync->bound_bytes = call->operand;
     } else if (call->op == SYNC_SEM_WAIT) {
         sync->value = sync->is_try;
-    } else if (held != NULL) {
-        sync->operand = held->out.id;
-        free_call(calls, held);
+    } else {
+        sync->value = call->value;
+        sync->operand = call->operand;
     }
-    launch(calls, sync);
+    if (!tokens_take_call(calls, sync)) {
+        launch(calls, sync);
+    }
 }
 
 bool calls_unblock(struct calls *calls)
@@ -256,14 +249,14 @@ static void acknowledge_unknown(struct calls *calls, const struct message *messa
 static void give_back(struct calls *calls, const struct sync_call *call, int32_t error)
 {
     if (call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD)) {
-        launch_own(calls, call, SYNC_UNLOCK_DEAD, call->out.id);
+        call_launch_own(calls, call->region, call->offset, SYNC_UNLOCK_DEAD, call->out.id);
     } else if (call->op == SYNC_SEM_WAIT && error == 0) {
-        launch_own(calls, call, SYNC_SEM_POST, 0);
+        call_launch_own(calls, call->region, call->offset, SYNC_SEM_POST, 0);
     }
 }
 
-static void answer(struct calls *calls, struct sync_call *call, int32_t error, uint64_t value,
-                   uint32_t node)
+void call_answer(struct calls *calls, const struct sync_call *call, int32_t error, uint64_t value,
+                 uint32_t node)
 {
     struct reply reply = {.error = error, .value = value, .node = node};
 
@@ -295,13 +288,12 @@ void calls_on_reply(struct calls *calls, const struct message *message)
 {
     struct sync_call *call = find_call(calls, message->request);
     int32_t error = message->error;
-    bool held;
 
     if (call == NULL) {
         acknowledge_unknown(calls, message);
         return;
     }
-    if (call->is_held || message->from != call->out.home) {
+    if (message->from != call->out.home) {
         return;
     }
     if (error == DSM_EACCES || error == DSM_ESTALE) {
@@ -321,29 +313,25 @@ void calls_on_reply(struct calls *calls, const struct message *message)
         acknowledge(calls, call); /* C2 */
     }
     if (call->client == NULL) {
-        give_back(calls, call, error);
-        free_call(calls, call);
+        give_back(calls, call, error); /* C1 */
+        call_free(calls, call);
         return;
     }
     if (call->op == SYNC_BARRIER && error == 0) {
         calls_note_round(calls, call, message->value);
     }
-    held = call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD);
-    answer(calls, call, error, message->value, NODE_NONE);
-    if (!held) {
-        free_call(calls, call);
+    if (call->op == SYNC_LOCK && (error == 0 || error == DSM_EOWNERDEAD)) {
+        tokens_on_grant(calls, call, error != 0, (message->flags & FLAG_WANTED) != 0);
         return;
     }
-    call->is_held = true;
-    call->deadline_ms = UINT64_MAX;
-    list_remove(&call->place);
-    outstanding_close(calls->context, &call->out);
+    call_answer(calls, call, error, message->value, NODE_NONE);
+    call_free(calls, call);
 }
 
 void call_end(struct calls *calls, struct sync_call *call)
 {
-    answer(calls, call, 0, 0, NODE_NONE);
-    free_call(calls, call);
+    call_answer(calls, call, 0, 0, NODE_NONE);
+    call_free(calls, call);
 }
 
 void calls_resend(struct calls *calls, struct sync_call *call)
@@ -357,9 +345,9 @@ void calls_resend(struct calls *calls, struct sync_call *call)
 void calls_fail(struct calls *calls, struct sync_call *call)
 {
     if (call->client != NULL) {
-        answer(calls, call, DSM_EDOWN, 0, call->out.home);
+        call_answer(calls, call, DSM_EDOWN, 0, call->out.home);
     }
-    free_call(calls, call);
+    call_free(calls, call);
 }
 
 /* --- time --- */
@@ -369,9 +357,9 @@ static void cancel(struct calls *calls, struct sync_call *call)
     call->deadline_ms = UINT64_MAX;
     if (call->out.id == 0) { /* it never left */
         if (call->client != NULL) {
-            answer(calls, call, DSM_ECANCELED, 0, NODE_NONE);
+            call_answer(calls, call, DSM_ECANCELED, 0, NODE_NONE);
         }
-        free_call(calls, call);
+        call_free(calls, call);
         return;
     }
     call->is_cancelled = true;
@@ -420,16 +408,13 @@ bool calls_reap(struct calls *calls, struct client *client)
     struct sync_call *call;
 
     if (list_is_empty(&client->calls)) {
-        return false;
+        return tokens_reap(calls, client);
     }
     call = list_object(client->calls.next, struct sync_call, by_client);
     list_remove(&call->by_client);
     call->client = NULL;
-    if (call->region == NULL) {
-        free_call(calls, call); /* nobody is there to be told */
-    } else if (call->is_held) {
-        launch_own(calls, call, SYNC_UNLOCK_DEAD, call->out.id);
-        free_call(calls, call);
+    if (call->region == NULL || call->op == SYNC_UNLOCK) {
+        call_free(calls, call); /* nobody is there to be told; L6 gives up what it holds */
     } else if (call->op == SYNC_LOCK || call->op == SYNC_SEM_WAIT || call->op == SYNC_BARRIER) {
         cancel(calls, call);
     }
@@ -445,8 +430,8 @@ void calls_region_gone(struct calls *calls, const struct region *region)
         if (call->region != region) {
             continue;
         }
-        if (call->client == NULL || call->is_held) {
-            free_call(calls, call);
+        if (call->client == NULL) {
+            call_free(calls, call);
             continue;
         }
         /* They may be thousands, and a step's actions are bounded: they are answered one by one. */
@@ -457,6 +442,7 @@ void calls_region_gone(struct calls *calls, const struct region *region)
         call->region = NULL;
         call->deadline_ms = UINT64_MAX;
     }
+    tokens_region_gone(calls, region);
 }
 
 bool calls_answer_gone(struct calls *calls)
@@ -467,7 +453,7 @@ bool calls_answer_gone(struct calls *calls)
         return false;
     }
     call = list_object(calls->gone.next, struct sync_call, place);
-    answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
-    free_call(calls, call);
+    call_answer(calls, call, DSM_ESTALE, 0, NODE_NONE);
+    call_free(calls, call);
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /**
  * Synchronisation as its users see it: the calls of local programs that wait at a home, with their
- * deadlines, and the mutexes that they hold.
+ * deadlines, and the mutexes that this node has (token.h).
  */
 #ifndef DSM_CORE_CALL_H
 #define DSM_CORE_CALL_H
@@ -9,14 +9,15 @@
 #include "dsm/core/client.h"
 
 #define CALL_BUCKETS 256u
+#define TOKEN_BUCKETS 1024u
 
-/** A synchronisation call under way, or a mutex held. */
+/** A synchronisation call under way. */
 struct sync_call {
     struct outstanding out; /* first */
     struct list by_id;
     struct list in_calls;  /* in calls->all */
     struct list by_client; /* in client->calls; in nothing when the client is gone */
-    struct list place;     /* in calls.blocked, .parked or nothing */
+    struct list place;     /* in calls.blocked, .parked, a list of a token, or nothing */
     struct client *client; /* NULL: it is gone, or the call is the node's own */
     struct region *region; /* NULL: it is deleted, the client is to be told */
     uint64_t number;       /* of the client's call */
@@ -24,17 +25,23 @@ struct sync_call {
     uint64_t value;
     uint64_t operand;
     uint64_t deadline_ms;
+    uint64_t bound_offset, bound_bytes; /* LOCK: what it protects */
     uint64_t after_round; /* BARRIER: it is in a later round of its home (S7) */
     uint8_t op;
     bool is_try;       /* timeout 0 */
-    bool is_held;      /* the outcome has come: a mutex held */
     bool is_cancelled; /* the home was asked to give up */
     bool was_queued;
 };
 
 struct calls {
     struct context *context;
+    struct clients_table *clients;
     struct pool pool; /* struct sync_call */
+    struct pool tokens_pool; /* struct token */
+    struct list tokens_by_key[TOKEN_BUCKETS];
+    struct list tokens;        /* struct token: all, those that were used long ago first */
+    struct list tokens_due;    /* struct token: something is to be done about them */
+    uint32_t count_tokens;
     struct list by_id[CALL_BUCKETS];
     struct list all;           /* struct sync_call */
     struct list blocked;       /* no room in the window to the home */
@@ -43,7 +50,7 @@ struct calls {
     uint64_t next_deadline_ms; /* no call's deadline is before it */
 };
 
-void calls_init(struct calls *calls, struct context *context);
+void calls_init(struct calls *calls, struct context *context, struct clients_table *clients);
 /** CALL_SYNC on a handle that has been found. */
 void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
                    const struct handle *handle, const struct call *call);
@@ -68,9 +75,19 @@ void calls_region_gone(struct calls *calls, const struct region *region);
 bool calls_answer_gone(struct calls *calls);
 
 /*
- * For call_barrier.c.
+ * For token.c and call_barrier.c.
  */
 
+/** Answer a program's call; DSM_ECANCELED is told as what it means to who called. */
+void call_answer(struct calls *calls, const struct sync_call *call, int32_t error, uint64_t value,
+                 uint32_t node);
+void call_free(struct calls *calls, struct sync_call *call);
+/** A call of this node's own, for nobody. */
+void call_launch_own(struct calls *calls, struct region *region, uint64_t offset, uint32_t op,
+                     uint64_t operand);
+/** A call of a program, which is not sent yet. */
+struct sync_call *call_new(struct calls *calls, struct client *client, struct region *region,
+                           uint32_t op, uint64_t offset);
 /** The node that synchronises at this offset. */
 uint32_t call_home(const struct region *region, uint64_t offset);
 /** It has succeeded: tell its program, and forget it. */

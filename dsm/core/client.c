@@ -43,6 +43,7 @@ struct client *client_get(struct clients_table *table, client_id id)
         list_init(&client->handles);
         list_init(&client->maps);
         list_init(&client->calls);
+        list_init(&client->tokens);
         list_add_tail(&table->by_id[id % CLIENT_BUCKETS], &client->place);
     }
     return client;

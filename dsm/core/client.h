@@ -14,7 +14,8 @@ struct client {
     struct list place;
     struct list handles; /* struct handle */
     struct list maps;    /* struct map */
-    struct list calls;   /* struct sync_call: waiting or holding */
+    struct list calls;   /* struct sync_call: waiting */
+    struct list tokens;  /* struct token: of mutexes that it is known to hold */
     client_id id;
     bool is_dying;
 };

@@ -31,6 +31,7 @@ struct region {
     struct list place; /* in its bucket */
     struct record record;
     bool is_open;          /* ACTION_REGION_OPEN was given */
+    bool has_tokens;       /* local programs share a table of words with the driver */
     uint32_t count_refs;   /* handles and maps of local programs */
     uint32_t count_writers; /* of them, those that may write */
     struct list maps;      /* of local programs */

@@ -16,7 +16,7 @@
  * bits at most, i = signed of 32 bits), largest legal value.
  */
 #define MESSAGE_FIELDS(X)                                                                          \
-    X(0, flags, flags, u, 0x1ff)                                                                   \
+    X(0, flags, flags, u, 0x3ff)                                                                   \
     X(1, epoch, epoch, u, UINT32_MAX)                                                              \
     X(2, request, request, u, UINT64_MAX)                                                          \
     X(3, floor, floor, u, UINT64_MAX)                                                              \
@@ -79,6 +79,9 @@ enum message_field {
  *   ATOMIC        home -> own node    fetch-add or compare-and-swap for `requester` on the home's
  *                                     copy
  *   ATOMIC_DONE   own node -> home    its outcome
+ *   RECALL        home -> holder      others want the mutex that you have by LOCK `request`: UNLOCK
+ *                                     it as soon as no program of yours holds it
+ *   HELD          holder -> home      the answer to RECALL: a program holds it; UNLOCK will come
  *   BARRIER_OVER  any -> node         round `version` of the barrier at `offset` is over; tell
  *                                     nodes [operand, value), of which you are the first
  *   PULL          requester -> holder [page, count) of a sealed region (sealed.h); with FLAG_COPY:
@@ -113,6 +116,8 @@ enum message_field {
     X(18, ATOMIC_DONE, FIELDS_COMMON | FIELD_requester | FIELD_value | FIELD_error, false)         \
     X(19, ADOPT, FIELDS_COMMON | FIELD_version, false)                                             \
     X(20, ASK, FIELDS_COMMON, false)                                                               \
+    X(21, RECALL, FIELDS_COMMON | FIELD_offset, false)                                             \
+    X(22, HELD, FIELDS_COMMON, false)                                                              \
     X(25, BARRIER_OVER,                                                                            \
       FIELDS_COMMON | FIELD_version | FIELD_offset | FIELD_value | FIELD_operand, false)           \
     X(35, PULL, FIELDS_COMMON | FIELD_requester, false)                                            \
@@ -140,6 +145,7 @@ enum message_flag {
     FLAG_WAITED = 128, /* from the home: the transfer had to wait for the one before */
     FLAG_BIG_ENDIAN = 256, /* DATA: the bytes are in the order of a big-endian node */
     FLAG_QUEUED = 32, /* SYNC_REPLY: no outcome yet, the home remembers you: need not ask again */
+    FLAG_WANTED = 512, /* SYNC_REPLY to LOCK: others wait for it: as if RECALL had come with it */
 };
 
 /** One protocol message. The bytes of its pages travel beside it, never in it. */
@@ -174,7 +180,7 @@ bool message_kind_has_payload(uint32_t kind);
 
 /** Operations on synchronisation objects; the object is (region, offset). */
 #define SYNC_OPS(X)                                                                                \
-    X(1, LOCK)       /* value: how long the requester will wait is its own business */             \
+    X(1, LOCK)       /* operand 1: not if it has to wait for a program */                          \
     X(2, UNLOCK)     /* operand: request id of the LOCK */                                         \
     X(3, UNLOCK_DEAD) /* the same, because the holder died */                                      \
     X(4, SEM_WAIT)   /* value 1: do not wait */                                                    \

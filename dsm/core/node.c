@@ -37,6 +37,7 @@ static const size_t pool_places[] = {
     offsetof(struct node, clients.handles),
     offsetof(struct node, clients.maps),
     offsetof(struct node, calls.pool),
+    offsetof(struct node, calls.tokens_pool),
     offsetof(struct node, catalog.tickets),
     offsetof(struct node, parked_pool),
     offsetof(struct node, context.remotes.pool),
@@ -75,7 +76,7 @@ int node_init(struct node *node, const struct node_config *config)
     homes_init(&node->homes, &node->context);
     syncs_init(&node->syncs, &node->context);
     clients_init(&node->clients, &node->context);
-    calls_init(&node->calls, &node->context);
+    calls_init(&node->calls, &node->context, &node->clients);
     catalog_init(&node->catalog, &node->context, &node->clients);
     pool_init(&node->parked_pool, sizeof(struct parked), ITEMS_PER_STEP * 2, 64);
     list_init(&node->parked);
@@ -175,14 +176,15 @@ static bool work(struct node *node)
         node->context.window_moved = false;
         pages_unblock(&node->pages);
     }
-    return dispatch_own(node) || pages_retry(&node->pages) || dispatch_deferred(node) ||
-           homes_start_ready(&node->homes) || syncs_send_outcome(&node->syncs) ||
-           catalog_try(&node->catalog) || catalog_ask_homes(&node->catalog) ||
-           node_call_again(node) || resend_one(node) || homes_resend(&node->homes) ||
-           syncs_resend(&node->syncs) || node_reap_client(node) || node_try_parked(node) ||
-           calls_answer_gone(&node->calls) || calls_unblock(&node->calls) ||
-           pages_tidy_kept(&node->pages) || pages_read_ahead(&node->pages) ||
-           pages_give_up(&node->pages) || pages_evict(&node->pages);
+    return dispatch_own(node) || tokens_work(&node->calls) || pages_retry(&node->pages) ||
+           dispatch_deferred(node) || homes_start_ready(&node->homes) ||
+           syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
+           catalog_ask_homes(&node->catalog) || node_call_again(node) || resend_one(node) ||
+           homes_resend(&node->homes) || syncs_resend(&node->syncs) || node_reap_client(node) ||
+           node_try_parked(node) || calls_answer_gone(&node->calls) ||
+           calls_unblock(&node->calls) || pages_tidy_kept(&node->pages) ||
+           pages_read_ahead(&node->pages) || pages_give_up(&node->pages) ||
+           pages_evict(&node->pages);
 }
 
 static void on_event(struct node *node, const struct event *event)
@@ -232,6 +234,10 @@ static void on_event(struct node *node, const struct event *event)
         break;
     case EVENT_RETIRE:
         pages_retire(&node->pages);
+        tokens_leave(&node->calls, NULL);
+        break;
+    case EVENT_TOKEN:
+        tokens_on_taken(&node->calls, event);
         break;
     default:
         break;
@@ -292,7 +298,7 @@ uint64_t node_deadline(const struct node *node)
 
 bool node_is_retired(const struct node *node)
 {
-    return pages_is_retired(&node->pages);
+    return pages_is_retired(&node->pages) && node->calls.count_tokens == 0;
 }
 
 const struct node_counters *node_counters(const struct node *node)

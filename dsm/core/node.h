@@ -35,7 +35,10 @@ enum call_kind {
     CALL_MAP,      /* handle, offset, size_bytes, rights -> map, id, size_bytes */
     CALL_UNMAP,    /* map */
     CALL_UNLINK,   /* name, object */
-    CALL_SYNC,     /* handle, op, offset, value, operand, timeout_ms -> value */
+    CALL_SYNC,     /* handle, op, offset, value, operand, timeout_ms -> value; LOCK: value and
+                      operand are where the bytes begin that it protects and how many they are,
+                      0: unknown; UNLOCK: value 1: nobody waits for the reply */
+    CALL_TOKENS,   /* handle -> value: the client's number in its region's table (token_word.h) */
     CALL_SEAL,     /* handle */
     CALL_ADVISE,   /* handle, offset, size_bytes, op: enum dsm_advice */
     CALL_KINDS,
@@ -99,6 +102,7 @@ enum event_kind {
     EVENT_ATOMIC_DONE, /* atomic_done: outcome of an ACTION_ATOMIC */
     EVENT_DIGEST,      /* digest: outcome of an ACTION_DIGEST */
     EVENT_RETIRE,      /* the node is about to leave, its programs have gone: pages go home */
+    EVENT_TOKEN,       /* token: outcome of an ACTION_TOKEN with TOKEN_TAKE */
 };
 
 struct event {
@@ -135,6 +139,12 @@ struct event {
         } atomic_done;
         struct {
             region_id region;
+            uint64_t offset;
+            uint64_t request;
+            client_id client; /* who had it, 0: nobody */
+        } token;
+        struct {
+            region_id region;
             uint64_t page;
             uint64_t value;
             bool is_end;
@@ -169,7 +179,7 @@ enum action_kind {
                             nodes, now by that one, so often within a second, each time as soon as
                             it had come here and before this node's programs were done with it */
     ACTION_REGION_OPEN,  /* region, size_bytes, page_size: make its frames' memory (or grow it) */
-    ACTION_REGION_CLOSE, /* region: every page is gone, free it */
+    ACTION_REGION_CLOSE, /* region: every page is gone, free it; empty its table of words */
     ACTION_MAP_GONE,     /* region, map: forget the mapping, close its userfaultfd */
     ACTION_GATHER,       /* region, page, count, map, write: the pages of one whole group (see
                             `page_bytes`; count is less at the region's end) lie aside, each of
@@ -179,8 +189,19 @@ enum action_kind {
     ACTION_SCATTER,      /* region, page, count: a group that was gathered: write-protect it in
                             every map, put its bytes aside, punch the hole. Its pages are filled
                             and dropped one by one from now on, and no program sees any */
+    ACTION_TOKEN,        /* region, token: change the word of the mutex token.offset in the region's
+                            table as token.verb says, see token_word.h */
     ACTION_PROPOSE,      /* ticket, proposal */
     ACTION_REPLY,        /* client, number, reply */
+};
+
+/** What is to become of a word of a region's table; each is one atomic operation of the driver. */
+enum token_verb {
+    TOKEN_PUT = 1,    /* it says that `client` has the mutex, 0: that it is free */
+    TOKEN_PUT_WANTED, /* the same, and that the agent is to be told when it is given up */
+    TOKEN_CLEAR,      /* it says nothing */
+    TOKEN_TAKE,       /* one that is free: as CLEAR; one that is held: as PUT_WANTED. Then step
+                         EVENT_TOKEN with region, offset, request and who held it */
 };
 
 enum bytes_source {
@@ -210,6 +231,12 @@ struct action {
             uint64_t size_bytes;
             uint32_t page_size;
         } open;
+        struct {
+            uint64_t offset;
+            uint64_t request;
+            client_id client;
+            uint8_t verb; /* enum token_verb */
+        } token;
         struct {
             uint64_t ticket;
             const struct proposal *proposal; /* borrowed until the next step */
@@ -308,7 +335,10 @@ void node_step(struct node *node, const struct event *event, struct actions *act
 /** The time in ms at which to step with EVENT_TIME, UINT64_MAX for never. */
 uint64_t node_deadline(const struct node *node);
 
-/** After EVENT_RETIRE: has every page that this node owns and another one homes arrived there? */
+/**
+ * After EVENT_RETIRE: has every page that this node owns and another one homes arrived there, and
+ * has it given every mutex back?
+ */
 bool node_is_retired(const struct node *node);
 
 /** The counters, which the node owns. */

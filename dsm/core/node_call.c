@@ -117,9 +117,30 @@ static void reply_stat(struct node *node, const struct client *client, uint64_t 
 
 static void drop_ref(struct node *node, struct region *region)
 {
+    if (region != NULL && region->count_refs == 0) {
+        tokens_leave(&node->calls, region);
+    }
     if (region != NULL) {
         catalog_leave(&node->catalog, region);
     }
+}
+
+/* The program is to share the words of this region's mutexes. */
+static void on_tokens(struct node *node, const struct client *client, uint64_t number,
+                      const struct handle *handle)
+{
+    const struct record *record = &handle->region->record;
+    struct reply reply = {.node = NODE_NONE, .value = client->id, .region = record->id};
+
+    if (record->kind != RECORD_REGION || record->size_bytes == 0) {
+        reply.error = DSM_EINVAL;
+    } else if ((handle->rights & RIGHTS_WRITE) == 0) {
+        reply.error = DSM_EACCES;
+    } else {
+        region_open(&node->context, handle->region);
+        handle->region->has_tokens = true;
+    }
+    client_reply(&node->context, client->id, number, &reply);
 }
 
 /* How many bytes of the region a call of this kind is about. */
@@ -174,6 +195,9 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
         break;
     case CALL_MAP:
         on_map(node, client, number, handle, call);
+        break;
+    case CALL_TOKENS:
+        on_tokens(node, client, number, handle);
         break;
     case CALL_ADVISE:
         on_advise(node, client, number, handle->region, call);

@@ -264,6 +264,9 @@ static void dispatch_page(struct node *node, const struct message *message)
     case MESSAGE_SYNC_REPLY:
         calls_on_reply(&node->calls, message);
         break;
+    case MESSAGE_RECALL:
+        tokens_on_recall(&node->calls, message);
+        break;
     case MESSAGE_BARRIER_OVER:
         calls_on_over(&node->calls, message);
         break;
@@ -300,6 +303,9 @@ static void dispatch_home(struct node *node, const struct message *message)
         break;
     case MESSAGE_SYNC_ACK:
         syncs_on_ack(&node->syncs, message);
+        break;
+    case MESSAGE_HELD:
+        syncs_on_held(&node->syncs, message);
         break;
     case MESSAGE_ATOMIC_DONE:
         syncs_on_atomic_done(&node->syncs, message);
@@ -340,6 +346,8 @@ static const struct dispatch_row dispatch_table[MESSAGE_KINDS] = {
     [MESSAGE_ASK] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_ATOMIC] = {dispatch_page, ADMIT_SELF},
     [MESSAGE_SYNC_REPLY] = {dispatch_page, ADMIT_MEMBER},
+    [MESSAGE_RECALL] = {dispatch_page, ADMIT_MEMBER},
+    [MESSAGE_HELD] = {dispatch_home, ADMIT_MEMBER},
     [MESSAGE_BARRIER_OVER] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_SEAT] = {dispatch_page, ADMIT_MEMBER},
     [MESSAGE_SEALED] = {dispatch_page, ADMIT_MEMBER},

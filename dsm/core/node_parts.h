@@ -10,6 +10,7 @@
 #include "dsm/core/home.h"
 #include "dsm/core/page.h"
 #include "dsm/core/sync.h"
+#include "dsm/core/token.h"
 
 /** Requests that wait for the catalog's news to arrive here, at most. */
 #define PARKED_MAX 1024u

@@ -57,6 +57,7 @@ static void member_died(struct node *node, uint32_t number)
     homes_member_died(&node->homes, number);
     syncs_member_died(&node->syncs, number);
     pages_member_died(&node->pages, number);
+    tokens_home_died(&node->calls, number);
     if (remote->window != NULL) {
         window_reset(remote->window);
     }

@@ -31,6 +31,7 @@ struct remote *remote_get(struct remotes *remotes, uint32_t node)
         list_init(&remote->channel.open);
         remote->channel.next_number = 1;
         list_init(&remote->sync_ops);
+        list_init(&remote->sync_held);
         remotes->by_number[node] = remote;
     }
     return remote;

@@ -23,6 +23,7 @@ struct remote {
     struct window *window;  /* of its requests here, NULL: none has been admitted */
     struct channel channel; /* of the requests to it */
     struct list sync_ops;   /* struct sync_entry: its operations here */
+    struct list sync_held;  /* struct sync_entry: those by which it has a mutex */
     uint64_t last_round; /* of barriers there, that was heard of */
     uint32_t count_sync_ops;
     uint32_t count_transfers; /* of its page requests here, waiting or open */

@@ -4,7 +4,7 @@
  * until the requester's floor has passed it, so that a repeated request gets the same outcome and
  * is not carried out twice.
  *
- * S1 A mutex has one holder at most, and it is passed on in order of arrival.
+ * S1 A mutex has one holder at most, and it is passed on in order of arrival (mutex.c).
  * S2 A semaphore's value is above zero only when nobody waits.
  * S3 A barrier releases all parties of a round or none (barrier.c).
  * S4 An operation is carried out once however often its request comes.
@@ -27,6 +27,7 @@ void syncs_init(struct syncs *syncs, struct context *context)
     list_init(&syncs->outbox);
     list_init(&syncs->unacknowledged);
     list_init(&syncs->atomics);
+    list_init(&syncs->recalled);
     for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
         list_init(&syncs->objects_by_key[i]);
         list_init(&syncs->ops_by_request[i]);
@@ -75,6 +76,7 @@ static struct sync_object *get_object(struct syncs *syncs, struct region *region
     object->class_ = class_;
     object->value = class_ == SYNC_CLASS_SEM ? region->record.size_bytes : 0;
     list_init(&object->waiters);
+    list_init(&object->recalled);
     list_add_tail(bucket, &object->place);
     return object;
 }
@@ -98,7 +100,7 @@ static struct list *op_bucket(const struct syncs *syncs, uint32_t node, uint64_t
     return (struct list *)(uintptr_t)&syncs->ops_by_request[key];
 }
 
-static struct sync_entry *find_op(const struct syncs *syncs, uint32_t node, uint64_t request)
+struct sync_entry *sync_find_op(const struct syncs *syncs, uint32_t node, uint64_t request)
 {
     const struct list *bucket = op_bucket(syncs, node, request);
 
@@ -176,7 +178,7 @@ static void send_refusal(struct syncs *syncs, const struct message *message)
 /*
  * Outcomes leave one by one: a barrier may have thousands of parties, a step's actions are bounded.
  */
-static void post_outcome(struct syncs *syncs, struct sync_entry *op)
+void sync_post_outcome(struct syncs *syncs, struct sync_entry *op)
 {
     list_remove(&op->outbox);
     list_add_tail(&syncs->outbox, &op->outbox);
@@ -195,11 +197,11 @@ bool syncs_send_outcome(struct syncs *syncs)
         op->sent_ms = syncs->context->now_ms;
         list_add_tail(&syncs->unacknowledged, &op->outbox);
     }
-    send_reply(syncs, op, 0);
+    send_reply(syncs, op, mutex_grant_flags(op));
     return true;
 }
 
-uint64_t syncs_deadline(const struct syncs *syncs)
+static uint64_t outcome_deadline(const struct syncs *syncs)
 {
     if (list_is_empty(&syncs->unacknowledged)) {
         return UINT64_MAX;
@@ -208,13 +210,20 @@ uint64_t syncs_deadline(const struct syncs *syncs)
            syncs->context->config.resend_ms;
 }
 
+uint64_t syncs_deadline(const struct syncs *syncs)
+{
+    uint64_t outcome = outcome_deadline(syncs), recall = mutex_deadline(syncs);
+
+    return outcome < recall ? outcome : recall;
+}
+
 bool syncs_resend(struct syncs *syncs)
 {
-    if (syncs->context->now_ms < syncs_deadline(syncs)) {
-        return false;
+    if (syncs->context->now_ms < outcome_deadline(syncs)) {
+        return mutex_resend(syncs);
     }
     syncs->context->counters.resends++;
-    post_outcome(syncs, list_object(syncs->unacknowledged.next, struct sync_entry, outbox));
+    sync_post_outcome(syncs, list_object(syncs->unacknowledged.next, struct sync_entry, outbox));
     return true;
 }
 
@@ -230,45 +239,7 @@ void sync_close(struct sync_entry *op, int32_t error, uint64_t value)
 void sync_finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value)
 {
     sync_close(op, error, value);
-    post_outcome(syncs, op);
-}
-
-/* --- mutex --- */
-
-/* The mutex is free: whoever came first gets it (S1). */
-void sync_pass_mutex(struct syncs *syncs, struct sync_object *object)
-{
-    struct sync_entry *op;
-
-    core_assert(object->holder == NULL, "S1");
-    if (list_is_empty(&object->waiters)) {
-        sync_tidy_object(syncs, object);
-        return;
-    }
-    op = list_object(object->waiters.next, struct sync_entry, place);
-    list_remove(&op->place);
-    op->state = SYNC_HOLDING;
-    op->error = object->is_dead ? DSM_EOWNERDEAD : 0;
-    object->is_dead = false;
-    object->holder = op;
-    post_outcome(syncs, op);
-}
-
-static void unlock(struct syncs *syncs, struct sync_entry *op, struct sync_object *object,
-                   uint64_t held_by, bool is_dead)
-{
-    struct sync_entry *holder = object->holder;
-
-    if (holder == NULL || holder->node != op->node || holder->request != held_by) {
-        sync_finish(syncs, op, DSM_EPERM, 0);
-        sync_tidy_object(syncs, object);
-        return;
-    }
-    object->holder = NULL;
-    object->is_dead = is_dead;
-    sync_free_op(syncs, holder);
-    sync_finish(syncs, op, 0, 0);
-    sync_pass_mutex(syncs, object);
+    sync_post_outcome(syncs, op);
 }
 
 /* --- semaphore --- */
@@ -343,17 +314,12 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
     object = get_object(syncs, region, message->offset, class_);
     switch (message->op) {
     case SYNC_LOCK:
-        op->object = object;
-        list_add_tail(&object->waiters, &op->place);
-        if (object->holder == NULL) {
-            sync_pass_mutex(syncs, object);
-        } else if (message->operand == 1) {
-            sync_finish(syncs, op, DSM_EAGAIN, 0);
-        }
+        op->is_try = message->operand == 1;
+        mutex_lock(syncs, op, object);
         break;
     case SYNC_UNLOCK:
     case SYNC_UNLOCK_DEAD:
-        unlock(syncs, op, object, message->operand, message->op == SYNC_UNLOCK_DEAD);
+        mutex_unlock(syncs, op, object, message->operand, message->op == SYNC_UNLOCK_DEAD);
         break;
     case SYNC_BARRIER:
         barrier_arrive(syncs, op, object);
@@ -366,7 +332,7 @@ static void carry_out(struct syncs *syncs, struct sync_entry *op, const struct m
 
 static void cancel(struct syncs *syncs, const struct message *message, bool is_new)
 {
-    struct sync_entry *op = find_op(syncs, message->from, message->request);
+    struct sync_entry *op = sync_find_op(syncs, message->from, message->request);
 
     if (op == NULL && !is_new) { /* the requester has the outcome already, or it was refused */
         send_refusal(syncs, message);
@@ -381,7 +347,7 @@ static void cancel(struct syncs *syncs, const struct message *message, bool is_n
         sync_finish(syncs, op, DSM_ECANCELED, 0); /* S5 */
         sync_tidy_object(syncs, object);
     } else if (op->state != SYNC_WAITING) {
-        send_reply(syncs, op, 0); /* the outcome and the cancellation crossed */
+        send_reply(syncs, op, mutex_grant_flags(op)); /* outcome and cancellation crossed */
     }
 }
 
@@ -407,7 +373,7 @@ void syncs_on_request(struct syncs *syncs, const struct message *message, bool i
         carry_out(syncs, new_op(syncs, message), message);
         return;
     }
-    op = find_op(syncs, message->from, message->request);
+    op = sync_find_op(syncs, message->from, message->request);
     if (op == NULL) { /* S4: closed long ago, and then nobody listens, or refused */
         send_refusal(syncs, message);
         return;
@@ -416,7 +382,7 @@ void syncs_on_request(struct syncs *syncs, const struct message *message, bool i
         op->was_queued = true;
         send_reply(syncs, op, FLAG_QUEUED);
     } else {
-        send_reply(syncs, op, 0);
+        send_reply(syncs, op, mutex_grant_flags(op));
     }
 }
 
@@ -435,7 +401,7 @@ void syncs_on_atomic_done(struct syncs *syncs, const struct message *message)
 
 void syncs_on_ack(struct syncs *syncs, const struct message *message)
 {
-    struct sync_entry *op = find_op(syncs, message->from, message->request);
+    struct sync_entry *op = sync_find_op(syncs, message->from, message->request);
 
     if (op == NULL) {
         return;

@@ -28,6 +28,17 @@ struct sync_object {
     bool is_dead;            /* MUTEX: the holder died; the next one is told */
     struct sync_entry *holder;  /* MUTEX */
     struct list waiters;     /* struct sync_entry, in order of arrival */
+    struct list recalled;    /* MUTEX: in syncs.recalled while recall is RECALL_SENT */
+    uint64_t recalled_ms;    /* MUTEX: RECALL was sent */
+    uint8_t recall;          /* MUTEX: enum recall_state */
+    uint8_t streak;          /* MUTEX: about so many holders in a row kept somebody waiting */
+};
+
+/** Does the node that has a mutex know that others wait for it? */
+enum recall_state {
+    RECALL_NONE = 0,
+    RECALL_SENT = 1, /* and sent again until it is answered */
+    RECALL_TOLD = 2,
 };
 
 enum sync_state {
@@ -53,6 +64,8 @@ struct sync_entry {
     uint8_t op;
     uint8_t state; /* enum sync_state */
     bool was_queued; /* the requester was told so: its floor does not say that it has the outcome */
+    bool is_sent;    /* HOLDING: the outcome was sent */
+    bool is_try;     /* LOCK: it may wait for another node's answer, and for no program */
 };
 
 struct syncs {
@@ -63,6 +76,7 @@ struct syncs {
     struct list outbox;  /* struct sync_entry */
     struct list unacknowledged; /* struct sync_entry: SYNC_DONE, was_queued; by sent_ms */
     struct list atomics; /* struct sync_entry, in order of atomic_number */
+    struct list recalled; /* struct sync_object whose RECALL is not answered; by recalled_ms */
     uint64_t count_atomics;
     uint64_t count_rounds; /* of all barriers */
 };
@@ -76,6 +90,8 @@ void syncs_on_request(struct syncs *syncs, const struct message *message, bool i
 void syncs_on_atomic_done(struct syncs *syncs, const struct message *message);
 /** The requester has an outcome that had been called queued. */
 void syncs_on_ack(struct syncs *syncs, const struct message *message);
+/** The node that has a mutex was told that others wait: a program of its own holds it. */
+void syncs_on_held(struct syncs *syncs, const struct message *message);
 /** Forget outcomes of a node's requests below its floor. */
 void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor);
 /**
@@ -84,7 +100,7 @@ void syncs_raise_floor(struct syncs *syncs, uint32_t node, uint64_t floor);
 void syncs_hurry(struct syncs *syncs, uint32_t node);
 /** Send one outcome that is waiting to be sent; false: there is none. */
 bool syncs_send_outcome(struct syncs *syncs);
-/** Send one outcome again that was called queued and not acknowledged in time; false: none is. */
+/** Send one outcome, or RECALL, again that was not answered in time; false: none is late. */
 bool syncs_resend(struct syncs *syncs);
 /** When the next one is late, UINT64_MAX for never. */
 uint64_t syncs_deadline(const struct syncs *syncs);
@@ -92,18 +108,38 @@ void syncs_member_died(struct syncs *syncs, uint32_t node);
 void syncs_region_gone(struct syncs *syncs, const struct region *region);
 
 /*
- * For barrier.c and sync_death.c.
+ * For mutex.c, barrier.c and sync_death.c.
  */
 
 /** The operation is done; nothing is sent. */
 void sync_close(struct sync_entry *op, int32_t error, uint64_t value);
-/** The operation is done; its outcome is sent when its turn comes. */
-void sync_finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value);
 
 void sync_free_op(struct syncs *syncs, struct sync_entry *op);
+/** The operation of a node by its request's number, NULL: there is none. */
+struct sync_entry *sync_find_op(const struct syncs *syncs, uint32_t node, uint64_t request);
+/** The operation is done; its outcome is sent when its turn comes. */
+void sync_finish(struct syncs *syncs, struct sync_entry *op, int32_t error, uint64_t value);
+/** Its outcome is sent when its turn comes. */
+void sync_post_outcome(struct syncs *syncs, struct sync_entry *op);
 /** Forget an object whose state is that of a new one. */
 void sync_tidy_object(struct syncs *syncs, struct sync_object *object);
+
+/*
+ * mutex.c
+ */
+
+/** LOCK; op->is_try is set. */
+void mutex_lock(struct syncs *syncs, struct sync_entry *op, struct sync_object *object);
+/** UNLOCK of what its node holds by the request `held_by`. */
+void mutex_unlock(struct syncs *syncs, struct sync_entry *op, struct sync_object *object,
+                  uint64_t held_by, bool is_dead);
 /** The mutex is free: whoever came first gets it. */
-void sync_pass_mutex(struct syncs *syncs, struct sync_object *object);
+void mutex_pass(struct syncs *syncs, struct sync_object *object);
+/** The flags of the outcome of a LOCK that was granted, which is being sent. */
+uint32_t mutex_grant_flags(struct sync_entry *op);
+/** Send one RECALL again that was not answered in time; false: none is late. */
+bool mutex_resend(struct syncs *syncs);
+/** When the next one is late, UINT64_MAX for never. */
+uint64_t mutex_deadline(const struct syncs *syncs);
 
 #endif

@@ -26,6 +26,10 @@ void syncs_hurry(struct syncs *syncs, uint32_t node)
             hurry(syncs, &remote->sync_ops);
         }
     }
+    for (struct list *place = syncs->recalled.next; place != &syncs->recalled;
+         place = place->next) {
+        list_object(place, struct sync_object, recalled)->recalled_ms = 0;
+    }
 }
 
 static void leave_object(struct syncs *syncs, struct sync_entry *op)
@@ -39,15 +43,26 @@ static void leave_object(struct syncs *syncs, struct sync_entry *op)
     if (object->holder == op) {
         object->holder = NULL;
         object->is_dead = true;
-        sync_pass_mutex(syncs, object);
+        mutex_pass(syncs, object);
     } else {
         sync_tidy_object(syncs, object);
     }
 }
 
+static void free_all(struct syncs *syncs, const struct list *list)
+{
+    while (!list_is_empty(list)) {
+        struct sync_entry *op = list_object(list->next, struct sync_entry, by_node);
+
+        leave_object(syncs, op);
+        sync_free_op(syncs, op);
+    }
+}
+
 void syncs_member_died(struct syncs *syncs, uint32_t node)
 {
-    struct list *list = &remote_get(&syncs->context->remotes, node)->sync_ops;
+    struct remote *remote = remote_get(&syncs->context->remotes, node);
+    struct list *list = &remote->sync_ops;
 
     /* First nobody of it waits any more, then what it held is passed on. */
     for (struct list *place = list->next; place != list; place = place->next) {
@@ -58,12 +73,8 @@ void syncs_member_died(struct syncs *syncs, uint32_t node)
             op->object = NULL;
         }
     }
-    while (!list_is_empty(list)) {
-        struct sync_entry *op = list_object(list->next, struct sync_entry, by_node);
-
-        leave_object(syncs, op);
-        sync_free_op(syncs, op);
-    }
+    free_all(syncs, &remote->sync_ops);
+    free_all(syncs, &remote->sync_held);
 }
 
 static void forget_region(struct syncs *syncs, const struct list *list, const struct region *region)
@@ -85,6 +96,7 @@ void syncs_region_gone(struct syncs *syncs, const struct region *region)
 
         if (remote != NULL) {
             forget_region(syncs, &remote->sync_ops, region);
+            forget_region(syncs, &remote->sync_held, region);
         }
     }
     for (uint32_t i = 0; i < SYNC_BUCKETS; i++) {
@@ -96,6 +108,7 @@ void syncs_region_gone(struct syncs *syncs, const struct region *region)
             place = place->next;
             if (object->region == region) {
                 list_remove(&object->place);
+                list_remove(&object->recalled);
                 pool_put(&syncs->objects, object);
             }
         }

@@ -2,7 +2,8 @@
 /* The vocabulary: the kinds of MESSAGES in dsm/core/message.h, by the same names; run.py compares. */
 mtype = {
     READ, WRITE, FORWARD, DATA, GRANT, INVALIDATE, INVALIDATED, NOT_HERE, CONFIRM, RELEASE, LEAVE,
-    TAKE, LOST, SYNC, SYNC_REPLY, SYNC_ACK, ATOMIC, ATOMIC_DONE, ADOPT, ASK
+    TAKE, LOST, SYNC, SYNC_REPLY, SYNC_ACK, ATOMIC, ATOMIC_DONE, ADOPT, ASK,
+    RECALL, HELD
 }
 
 #define FLAG_WRITE 1
@@ -12,6 +13,7 @@ mtype = {
 #define FLAG_LEAVE 16
 #define FLAG_QUEUED 32
 #define FLAG_ADOPT 64
+#define FLAG_WANTED 128 /* 512 in message.h: these are bytes */
 
 /* Errors. */
 #define EDOWN 1

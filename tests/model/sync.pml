@@ -53,6 +53,9 @@
 #ifndef VICTIMS
 #define VICTIMS 0
 #endif
+#ifndef GUESSES
+#define GUESSES 0 /* 1: every grant says that others wait (S10) */
+#endif
 #ifndef ROUNDS
 #define ROUNDS 3
 #endif
@@ -72,6 +75,10 @@
 #define WAITING 1
 #define HOLDING 2
 #define DONE 3
+/* enum recall_state */
+#define RECALL_NONE 0
+#define RECALL_SENT 1
+#define RECALL_TOLD 2
 
 #define CALLS 3 /* a node has under way at once, at most */
 #define ENTRIES 4 /* its home has of a node, at most */
@@ -98,16 +105,24 @@ bit link_up[NODES], home_link_up[NODES]; /* EVENT_PEER_UP comes: at the node, at
 byte waits[NODES], accesses[NODES], next[NODES];
 byte c_op[NODES * CALLS], c_number[NODES * CALLS], c_operand[NODES * CALLS];
 bit c_open[NODES * CALLS], c_timed[NODES * CALLS], c_client[NODES * CALLS];
-bit c_held[NODES * CALLS], c_cancelled[NODES * CALLS], c_queued[NODES * CALLS];
+bit c_cancelled[NODES * CALLS], c_queued[NODES * CALLS];
+
+/*
+ * Each node's struct token, 0: none. Whether its one program holds it is `inside`, which the program
+ * changes by itself while the token is not recalled (L2).
+ */
+byte t_number[NODES];
+bit t_recalled[NODES], t_dead[NODES];
 
 /* The home: struct window, struct sync_object, struct sync_entry in the order of by_node. */
 byte window_floor[NODES], window_bits[NODES];
 chan waiters = [6] of { byte, byte };
 byte holder = NONE, holder_number, value = SEM_START;
+byte recall; /* enum recall_state */
 bit is_dead;
 byte o_op[NODES * ENTRIES], o_number[NODES * ENTRIES], o_state[NODES * ENTRIES];
 byte o_error[NODES * ENTRIES], o_value[NODES * ENTRIES], o_atomic[NODES * ENTRIES];
-bit o_queued[NODES * ENTRIES];
+bit o_queued[NODES * ENTRIES], o_try[NODES * ENTRIES];
 byte count_atomics;
 /* A request ahead of the catalog's news, and the atomic operations that the page part has. */
 byte parked_from = NONE, parked_op, parked_number, parked_floor, parked_operand;
@@ -175,7 +190,6 @@ inline free_call(s)
     c_open[s] = 0;
     c_timed[s] = 0;
     c_client[s] = 0;
-    c_held[s] = 0;
     c_cancelled[s] = 0;
     c_queued[s] = 0
 }
@@ -218,7 +232,6 @@ inline answer(op_, error_, value_)
         assert(!owner_died || error_ == EOWNERDEAD); /* S5: the next one is told */
         owner_died = 0;
         inside[me] = 1
-    :: op_ == UNLOCK -> assert(error_ == 0 || error_ == EDOWN)
     :: op_ == SEM_WAIT && error_ == 0 -> taken++
     :: op_ == SEM_POST && error_ == 0 -> posted++
     :: op_ == ARRIVE && error_ == 0 -> released++
@@ -235,7 +248,7 @@ inline give_back()
     :: c_op[slot] == LOCK && (m_value == 0 || m_value == EOWNERDEAD) ->
         launch_own(UNLOCK_DEAD, c_number[slot]) /* C1 */
     :: c_op[slot] == SEM_WAIT && m_value == 0 -> launch_own(SEM_POST, 0)
-    :: c_op[slot] == UNLOCK_DEAD -> assert(m_value == 0)
+    :: c_op[slot] == UNLOCK_DEAD || c_op[slot] == UNLOCK -> assert(m_value == 0) /* L1 */
     :: else -> skip
     fi
 }
@@ -268,11 +281,10 @@ inline on_sync_reply()
     find_call();
     if
     :: slot == NONE -> acknowledge()
-    :: slot != NONE && c_held[slot] -> skip
-    :: slot != NONE && !c_held[slot] && m_value == EACCES && !c_cancelled[slot] ->
+    :: slot != NONE && m_value == EACCES && !c_cancelled[slot] ->
         c_queued[slot] = 0; /* launch_again() */
         launch(slot)
-    :: slot != NONE && !c_held[slot] && (m_flags & FLAG_QUEUED) ->
+    :: slot != NONE && (m_flags & FLAG_QUEUED) ->
         c_queued[slot] = 1;
         c_open[slot] = 0;
         c_timed[slot] = 0
@@ -292,12 +304,13 @@ inline on_sync_reply()
         :: else ->
             answer(c_op[slot], m_value, m_floor);
             if
-            :: inside[me] && c_op[slot] == LOCK ->
-                c_held[slot] = 1;
-                c_timed[slot] = 0;
-                c_open[slot] = 0
-            :: else -> free_call(slot)
-            fi
+            :: inside[me] && c_op[slot] == LOCK -> /* tokens_on_grant() */
+                assert(t_number[me] == 0); /* L1 */
+                t_number[me] = c_number[slot];
+                t_recalled[me] = (m_flags & FLAG_WANTED) != 0
+            :: else -> skip
+            fi;
+            free_call(slot)
         fi
     fi
 }
@@ -324,27 +337,48 @@ inline begin_call(op_, operand_)
     fi
 }
 
-/* slot: the mutex that the program holds. */
-inline find_held()
+/* --- the token of a mutex: token.c --- */
+
+/* It goes back: nobody holds it (L4). */
+inline give_back_token()
 {
-    slot = me * CALLS;
-    do
-    :: slot < me * CALLS + CALLS && !c_held[slot] -> slot++
-    :: else -> break
-    od;
-    assert(slot < me * CALLS + CALLS)
+    launch_own((t_dead[me] -> UNLOCK_DEAD : UNLOCK), t_number[me]);
+    t_number[me] = 0;
+    t_recalled[me] = 0;
+    t_dead[me] = 0
 }
 
-inline begin_unlock()
+/* By its word, or by a call that goes no further than the agent. */
+inline lock_token()
+{
+    assert(!t_recalled[me]); /* L4: else it would have gone back */
+    assert(!owner_died || t_dead[me]); /* L6: the next one is told */
+    owner_died = 0;
+    t_dead[me] = 0;
+    inside[me] = 1;
+    rounds = 0
+}
+
+/* The home of a token that is not here died: EDOWN. */
+inline unlock_token()
 {
     inside[me] = 0;
+    rounds = 0;
     if
-    :: HOME_IS_LOST(me) -> skip /* EDOWN at once, the call stays */
-    :: else ->
-        find_held();
-        k = c_number[slot];
-        free_call(slot);
-        begin_call(UNLOCK, k)
+    :: t_number[me] != 0 && t_recalled[me] -> give_back_token()
+    :: else -> skip
+    fi
+}
+
+inline on_recall()
+{
+    if
+    :: t_number[me] == m_number && !inside[me] ->
+        give_back_token()
+    :: t_number[me] == m_number && inside[me] ->
+        t_recalled[me] = 1;
+        send(HELD, HOME, 0, 0, m_number, 0, 0)
+    :: else -> skip
     fi
 }
 
@@ -354,8 +388,13 @@ inline reap()
     died = 1;
     rounds = 0;
     owner_died = owner_died || inside[me];
+    t_dead[me] = t_dead[me] || (inside[me] && t_number[me] != 0); /* L6 */
     inside[me] = 0;
     waits[me] = 0;
+    if
+    :: t_number[me] != 0 && t_recalled[me] -> give_back_token()
+    :: else -> skip
+    fi;
     slot = me * CALLS;
     do
     :: slot < me * CALLS + CALLS ->
@@ -363,11 +402,7 @@ inline reap()
         :: c_client[slot] ->
             c_client[slot] = 0;
             if
-            :: c_held[slot] ->
-                launch_own(UNLOCK_DEAD, c_number[slot]);
-                free_call(slot)
-            :: !c_held[slot] &&
-               (c_op[slot] == LOCK || c_op[slot] == SEM_WAIT || c_op[slot] == ARRIVE) ->
+            :: c_op[slot] == LOCK || c_op[slot] == SEM_WAIT || c_op[slot] == ARRIVE ->
                 cancel(slot)
             :: else -> skip
             fi
@@ -409,7 +444,7 @@ inline hurry(peer)
         slot = me * CALLS;
         do
         :: slot < me * CALLS + CALLS ->
-            c_timed[slot] = c_op[slot] != 0 && !c_held[slot]; /* what was parked as well */
+            c_timed[slot] = c_op[slot] != 0; /* what was parked as well */
             slot++
         :: else -> break
         od;
@@ -417,7 +452,9 @@ inline hurry(peer)
     :: else -> skip
     fi;
     if
-    :: me == HOME -> send_queued_outcomes(peer)
+    :: me == HOME ->
+        send_queued_outcomes(peer);
+        send_recall_again()
     :: else -> skip
     fi
 }
@@ -443,16 +480,57 @@ inline resend()
 {
     resend_calls();
     if
-    :: me == HOME -> send_queued_outcomes(NONE)
+    :: me == HOME -> send_queued_outcomes(NONE);
+        send_recall_again()
     :: else -> skip
     fi
 }
 
-/* --- the home: sync.c --- */
+/* --- the home: sync.c, mutex.c --- */
 
+/* mutex_grant_flags() */
 inline send_outcome(e)
 {
-    send(SYNC_REPLY, (e) / ENTRIES, 0, 0, o_number[e], o_value[e], o_error[e])
+    if
+    :: o_state[e] == HOLDING && recall == RECALL_NONE && (len(waiters) > 0 || GUESSES) ->
+        recall = RECALL_TOLD /* S8, S10 */
+    :: else -> skip
+    fi;
+    send(SYNC_REPLY, (e) / ENTRIES,
+         (o_state[e] == HOLDING && recall == RECALL_TOLD -> FLAG_WANTED : 0), 0, o_number[e],
+         o_value[e], o_error[e])
+}
+
+inline send_recall()
+{
+    recall = RECALL_SENT;
+    send(RECALL, holder, 0, 0, holder_number, 0, 0)
+}
+
+/* mutex_resend(), and a RECALL that a broken link may have lost */
+inline send_recall_again()
+{
+    if
+    :: recall == RECALL_SENT -> send_recall()
+    :: else -> skip
+    fi
+}
+
+/* Who only tries gets EAGAIN (S9). */
+inline refuse_tries()
+{
+    k = len(waiters);
+    do
+    :: k > 0 ->
+        waiters?n, number;
+        find_op(n, number);
+        if
+        :: o_try[entry] -> finish(entry, EAGAIN, 0)
+        :: else -> waiters!n, number
+        fi;
+        k--
+    :: else -> break
+    od
 }
 
 /* entry: the operation of that node with that number, NONE: there is none. */
@@ -480,7 +558,8 @@ inline clear_entry(e)
     o_error[e] = 0;
     o_value[e] = 0;
     o_atomic[e] = 0;
-    o_queued[e] = 0
+    o_queued[e] = 0;
+    o_try[e] = 0
 }
 
 /* sync_free_op(): those behind it move up, so that the array is in the order of by_node. */
@@ -496,6 +575,7 @@ inline free_op(e)
         o_value[j] = o_value[j + 1];
         o_atomic[j] = o_atomic[j + 1];
         o_queued[j] = o_queued[j + 1];
+        o_try[j] = o_try[j + 1];
         j++
     :: else -> break
     od;
@@ -534,6 +614,7 @@ inline finish_waiter(error_)
 inline pass_mutex()
 {
     assert(holder == NONE); /* S1 */
+    recall = RECALL_NONE;
     if
     :: len(waiters) > 0 ->
         waiters?n, number;
@@ -544,6 +625,8 @@ inline pass_mutex()
         is_dead = 0;
         holder = n;
         holder_number = number;
+        refuse_tries();
+        find_op(holder, holder_number);
         send_outcome(entry)
     :: else -> skip
     fi
@@ -560,9 +643,9 @@ inline unlock()
         holder = NONE;
         holder_number = 0;
         is_dead = m_op == UNLOCK_DEAD;
+        pass_mutex();
         find_op(sender, m_number);
-        finish(entry, 0, 0);
-        pass_mutex()
+        finish(entry, 0, 0)
     fi
 }
 
@@ -607,8 +690,15 @@ inline carry_out()
         pass_mutex()
     :: m_op == LOCK && holder != NONE ->
         if
-        :: m_value == 1 -> finish(entry, EAGAIN, 0)
-        :: else -> waiters!sender, m_number
+        :: m_value == 1 && (recall == RECALL_TOLD || len(waiters) > 0) ->
+            finish(entry, EAGAIN, 0)
+        :: else ->
+            o_try[entry] = m_value == 1;
+            waiters!sender, m_number;
+            if
+            :: recall == RECALL_NONE -> send_recall() /* S8 */
+            :: else -> skip
+            fi
         fi
     :: m_op == UNLOCK || m_op == UNLOCK_DEAD -> unlock()
     :: m_op == SEM_POST ->
@@ -767,6 +857,16 @@ inline on_sync_ack()
     fi
 }
 
+inline on_held()
+{
+    if
+    :: holder == from && holder_number == m_number && recall == RECALL_SENT ->
+        recall = RECALL_TOLD;
+        refuse_tries()
+    :: else -> skip
+    fi
+}
+
 inline on_atomic()
 {
     pending!m_op, m_number
@@ -845,6 +945,10 @@ inline on_member_died(node)
 {
     if
     :: me == HOME -> home_member_died(node)
+    :: me != HOME && node == HOME -> /* tokens_home_died() */
+        t_number[me] = 0;
+        t_recalled[me] = 0;
+        t_dead[me] = 0
     :: else -> skip
     fi;
     epoch[me] = 1
@@ -860,6 +964,9 @@ inline crash(node)
     inside[node] = 0;
     waits[node] = 0;
     accesses[node] = 0;
+    t_number[node] = 0;
+    t_recalled[node] = 0;
+    t_dead[node] = 0;
     next[node] = 0;
     late[node] = 0;
     link_up[node] = 0;
@@ -912,6 +1019,7 @@ inline crash(node)
         od;
         holder = NONE;
         holder_number = 0;
+        recall = RECALL_NONE;
         is_dead = 0;
         value = 0
     :: else -> skip
@@ -967,6 +1075,8 @@ end:
             :: kind == SYNC -> d_step { on_sync(); check() }
             :: kind == SYNC_REPLY -> d_step { on_sync_reply(); check() }
             :: kind == SYNC_ACK -> d_step { on_sync_ack(); check() }
+            :: kind == RECALL -> d_step { on_recall(); check() }
+            :: kind == HELD -> d_step { on_held(); check() }
             :: kind == ATOMIC -> d_step { on_atomic(); check() }
             :: kind == ATOMIC_DONE -> d_step { on_atomic_done(); check() }
             fi
@@ -997,7 +1107,7 @@ inline find_waiting()
 {
     slot = me * CALLS;
     do
-    :: slot < me * CALLS + CALLS && (!c_client[slot] || c_held[slot]) -> slot++
+    :: slot < me * CALLS + CALLS && !c_client[slot] -> slot++
     :: else -> break
     od;
     assert(slot < me * CALLS + CALLS && c_op[slot] == waits[me])
@@ -1011,14 +1121,23 @@ proctype Node(byte me)
 {
 end:
     do
-    :: d_step { OBJECT == MUTEX && MAY_BEGIN -> accesses[me]--; begin_call(LOCK, 0); check() }
-    :: d_step { OBJECT == MUTEX && MAY_BEGIN && tries > 0 ->
+    :: d_step { OBJECT == MUTEX && MAY_BEGIN && t_number[me] == 0 ->
+        accesses[me]--;
+        begin_call(LOCK, 0);
+        check()
+    }
+    :: d_step { OBJECT == MUTEX && MAY_BEGIN && t_number[me] == 0 && tries > 0 ->
         tries--;
         accesses[me]--;
         begin_call(LOCK, 1);
         check()
     }
-    :: d_step { OBJECT == MUTEX && IS_FREE && inside[me] -> begin_unlock(); check() }
+    :: d_step { OBJECT == MUTEX && MAY_BEGIN && t_number[me] != 0 ->
+        accesses[me]--;
+        lock_token();
+        check()
+    }
+    :: d_step { OBJECT == MUTEX && IS_FREE && inside[me] -> unlock_token(); check() }
     :: d_step { OBJECT == SEM && MAY_BEGIN -> accesses[me]--; begin_call(SEM_WAIT, 0); check() }
     :: d_step { OBJECT == SEM && MAY_BEGIN && tries > 0 ->
         tries--;
@@ -1087,7 +1206,7 @@ end:
     !HAS_NEWS(0) && !HAS_NEWS(1) && !HAS_NEWS(2))
 /* A timer of this node runs. */
 #define IS_LATE(n) (c_timed[n * CALLS] || c_timed[n * CALLS + 1] || c_timed[n * CALLS + 2] || \
-    (n == HOME && (OWES(0) || OWES(1) || OWES(2))))
+    (n == HOME && (OWES(0) || OWES(1) || OWES(2) || recall == RECALL_SENT)))
 #define OWES(n) (IS_UNACKNOWLEDGED(n * ENTRIES) || IS_UNACKNOWLEDGED(n * ENTRIES + 1) || \
     IS_UNACKNOWLEDGED(n * ENTRIES + 2) || IS_UNACKNOWLEDGED(n * ENTRIES + 3))
 #define IS_WAITED_FOR (IS_LATE(0) || IS_LATE(1) || IS_LATE(2))
@@ -1099,7 +1218,7 @@ inline check_calls()
     do
     :: slot < NODES * CALLS ->
         if
-        :: c_op[slot] != 0 && !c_held[slot] ->
+        :: c_op[slot] != 0 ->
             assert(c_client[slot] && waits[slot / CALLS] == c_op[slot] && !dead[HOME]);
             find_op(slot / CALLS, c_number[slot]);
             assert(entry != NONE && o_state[entry] == WAITING && o_queued[entry]);
@@ -1122,7 +1241,8 @@ inline check_entries()
         :: o_state[entry] != 0 ->
             assert(!dead[entry / ENTRIES]);
             assert(!IS_UNACKNOWLEDGED(entry)); /* C2 */
-            assert(o_state[entry] != HOLDING || inside[entry / ENTRIES]); /* C1 */
+            assert(o_state[entry] != HOLDING ||
+                   t_number[entry / ENTRIES] == o_number[entry]); /* L1, C1 */
             assert(o_state[entry] != WAITING || waits[entry / ENTRIES] != 0)
         :: else -> skip
         fi;
@@ -1144,7 +1264,9 @@ inline check_counts()
     :: OBJECT == ATOMICS && !dead[HOME] ->
         assert(value <= begun && value + crashed >= begun); /* S4 */
         assert(given < (1 << value) && (died || crashed || given == (1 << value) - 1))
-    :: else -> assert(OBJECT != MUTEX || (holder != NONE) == COUNT_INSIDE)
+    :: else ->
+        assert(OBJECT != MUTEX || holder != NONE || COUNT_INSIDE == 0);
+        assert(OBJECT != MUTEX || holder == NONE || t_number[holder] == holder_number) /* L1 */
     fi
 }
 

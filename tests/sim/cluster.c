@@ -104,6 +104,8 @@ static void execute(struct cluster *cluster, uint32_t number, const struct actio
     oracle_touch(cluster, region, action->page, action->count);
     if (action->kind == ACTION_SEND) {
         cluster_enqueue(cluster, number, action, region);
+    } else if (action->kind == ACTION_TOKEN) {
+        cluster_tokens_execute(cluster, number, action, region);
     } else {
         frames_execute(cluster, number, action, region, payload);
     }
@@ -278,6 +280,9 @@ void cluster_free_node(struct cluster *cluster, uint32_t number)
     }
     for (uint32_t i = 0; i < node->count_blocks; i++) {
         free(node->blocks[i]);
+    }
+    for (uint32_t i = 0; i < CLUSTER_REGIONS; i++) {
+        cluster_tokens_close(node, i);
     }
     frames_free(node);
     free(node->blocks);

@@ -84,7 +84,10 @@ struct sim_reply {
     struct reply reply;
 };
 
-/** An atomic operation or a digest, done in the frame, its outcome not yet told to the core. */
+/**
+ * An atomic operation, a digest or a word's taking that was done, its outcome not yet told to the
+ * core.
+ */
 struct sim_atomic {
     struct sim_atomic *next;
     struct event done;
@@ -100,6 +103,7 @@ struct sim_node {
     uint32_t count_maps;
     struct sim_kept *kept;
     struct sim_atomic *atomics, **last_atomic;
+    struct token_table *tokens[CLUSTER_REGIONS]; /* NULL: nothing was put there */
     struct sim_reply *replies; /* the last CLUSTER_REPLIES */
     uint32_t count_replies;
     bool is_dead;        /* it runs no more */
@@ -250,6 +254,15 @@ map_id cluster_map(struct cluster *cluster, uint32_t node, client_id client, uin
 uint64_t cluster_sync(struct cluster *cluster, uint32_t node, client_id client, uint64_t handle,
                       uint32_t op, uint64_t offset, uint64_t value, int64_t timeout_ms);
 
+/**
+ * A program takes, and gives up, a mutex (of the region of that index) by its word, if that can be;
+ * false: it has to call.
+ */
+bool cluster_token_lock(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t offset,
+                        client_id client);
+bool cluster_token_unlock(struct cluster *cluster, uint32_t node, uint32_t region, uint64_t offset,
+                          client_id client);
+
 /** Touch a page once: true if it went through, else a fault was raised. */
 bool cluster_touch(struct cluster *cluster, uint32_t node, map_id map, uint64_t page, bool write,
                    uint64_t *value);
@@ -296,7 +309,7 @@ bool cluster_decide(struct cluster *cluster);
  * Returns false when there is none.
  */
 bool cluster_decide_badly(struct cluster *cluster, int32_t error, bool is_done);
-/** Tell a node the outcome of its oldest atomic operation; false: there is none. */
+/** Tell a node the outcome of its oldest atomic operation or taking; false: there is none. */
 bool cluster_finish_atomic(struct cluster *cluster, uint32_t node);
 /** Tell a late node the next news; false: there is none. */
 bool cluster_tell(struct cluster *cluster, uint32_t node);

@@ -399,6 +399,7 @@ void frames_execute(struct cluster *cluster, uint32_t number, const struct actio
         break;
     case ACTION_REGION_CLOSE:
         region_close(cluster, number, region);
+        cluster_tokens_close(&cluster->nodes[number], region);
         break;
     default:
         break;

@@ -43,7 +43,8 @@ void cluster_note_message(struct cluster *cluster, enum sim_event_kind kind,
 
 static bool is_sync(uint32_t kind)
 {
-    return kind == MESSAGE_SYNC || kind == MESSAGE_SYNC_REPLY || kind == MESSAGE_SYNC_ACK;
+    return kind == MESSAGE_SYNC || kind == MESSAGE_SYNC_REPLY || kind == MESSAGE_SYNC_ACK ||
+           kind == MESSAGE_RECALL || kind == MESSAGE_HELD;
 }
 
 /* "1>0 READ 5+1" */

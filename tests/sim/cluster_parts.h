@@ -63,6 +63,11 @@ void cluster_enqueue(struct cluster *cluster, uint32_t sender, const struct acti
 void cluster_publish(struct cluster *cluster, struct record *record);
 /** Make room for one more of the keeper's records. */
 void cluster_reserve_record(struct cluster *cluster);
+/** ACTION_TOKEN; the outcome of a taking is told as that of an atomic operation is. */
+void cluster_tokens_execute(struct cluster *cluster, uint32_t number, const struct action *action,
+                    uint32_t region);
+/** The region is closed, or the node ends. */
+void cluster_tokens_close(struct sim_node *node, uint32_t region);
 /** Take over a proposal. */
 void cluster_propose(struct cluster *cluster, uint32_t node, const struct action *action);
 /** Give a node's core the memory that it wants. */

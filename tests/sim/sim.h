@@ -61,6 +61,7 @@ enum sim_program_state {
     SIM_GROWING,
     SIM_ASKING_SIZE,
     SIM_MAPPING,
+    SIM_ASKING_TOKENS, /* asks for the words of its mutexes */
     SIM_OPENING_SEM,
     SIM_IDLE,
     SIM_TOUCHING,
@@ -91,6 +92,7 @@ struct sim_program {
     uint64_t waits_since_us; /* a call or a touch under way began; 0: none */
     bool is_blocked;         /* in a touch: until it is woken */
     bool is_thread;
+    bool has_tokens; /* takes mutexes by their words */
     bool is_void; /* its node is an outcast: nothing is promised to it, others must not notice */
     bool wants_reopen, wants_sem; /* to make them anew */
     bool wants_seal;              /* when it has unmapped */
@@ -165,6 +167,7 @@ struct sim_host {
 
 /** Of one run; added up over many. */
 struct sim_stats {
+    uint64_t fast_locks; /* by their words */
     uint64_t operations, events, steps, messages, poisoned, deaths, sealed;
     uint64_t faults[SIM_FAULT_KINDS];
     uint64_t virtual_us;

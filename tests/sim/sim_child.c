@@ -88,6 +88,7 @@ static void raise_to(uint64_t *most, uint64_t value)
 void sim_stats_add(struct sim_stats *sum, const struct sim_stats *stats)
 {
     sum->operations += stats->operations;
+    sum->fast_locks += stats->fast_locks;
     sum->events += stats->events;
     sum->steps += stats->steps;
     sum->messages += stats->messages;

@@ -12,8 +12,6 @@
 #define COME_US 3000u
 /** Slots beyond those of the programs, for their threads. */
 #define THREADS 4u
-#define HANG_MIN_US 1000u
-#define HANG_MAX_US 16000000u
 
 static uint32_t index_of(const struct sim *sim, const struct sim_program *program)
 {
@@ -82,7 +80,7 @@ void sim_program_call(struct sim *sim, struct sim_program *program, const struct
     sim_touched(sim, program->node);
 }
 
-static void choose_pattern(struct sim *sim, struct sim_program *program)
+void sim_program_choose_pattern(struct sim *sim, struct sim_program *program)
 {
     const uint32_t *weights = sim->options.patterns;
     uint64_t sum = 0, choice;
@@ -112,6 +110,7 @@ static void open_region(struct sim *sim, struct sim_program *program)
     program->page_bytes = call.page_size;
     program->area = SIM_AREAS;
     program->wants_reopen = false;
+    program->has_tokens = false;
     call.oflag = program->is_reader ? 0 : CALL_OFLAG_WRITE | CALL_OFLAG_CREATE;
     sim_program_call(sim, program, &call, SIM_OPENING);
 }
@@ -136,7 +135,7 @@ static void come(struct sim *sim, struct sim_program *program)
     program->name = (uint32_t)sim_draw(&program->row, sim->options.names);
     program->is_reader = sim->options.reader_share != 0 &&
                          sim_draw(&program->row, 100) < sim->options.reader_share;
-    choose_pattern(sim, program);
+    sim_program_choose_pattern(sim, program);
     open_region(sim, program);
 }
 
@@ -161,14 +160,26 @@ static void open_sem(struct sim *sim, struct sim_program *program)
                         .value = SIM_SEM_UNITS,
                         .name = "/s"};
 
-    program->map = program->reply.map;
-    program->pages = program->reply.size_bytes / program->page_bytes;
-    program->area = sim_area_of(sim, program->reply.region);
     if (program->sem != 0) {
         sim_program_rest(sim, program);
         return;
     }
     sim_program_call(sim, program, &call, SIM_OPENING_SEM);
+}
+
+static void share_tokens(struct sim *sim, struct sim_program *program)
+{
+    struct call call = {.kind = CALL_TOKENS, .handle = program->handle};
+
+    program->map = program->reply.map;
+    program->pages = program->reply.size_bytes / program->page_bytes;
+    program->area = sim_area_of(sim, program->reply.region);
+    if (program->is_reader) {
+        open_sem(sim, program);
+        return;
+    }
+    program->has_tokens = !sim_chance(&program->row, 4);
+    sim_program_call(sim, program, &call, SIM_ASKING_TOKENS);
 }
 
 static void note_sem(struct sim *sim, struct sim_program *program)
@@ -209,6 +220,9 @@ static void settle_in(struct sim *sim, struct sim_program *program)
         map_whole(sim, program);
         break;
     case SIM_MAPPING:
+        share_tokens(sim, program);
+        break;
+    case SIM_ASKING_TOKENS:
         open_sem(sim, program);
         break;
     default:
@@ -451,50 +465,5 @@ void sim_program_leave_behind(struct sim *sim, struct sim_program *program)
     if (program->has_unit) { /* given back in time, perhaps */
         sim->sems[program->sem_index].taken--;
         sim->sems[program->sem_index].unknown_units++;
-    }
-}
-
-/* A second thread, which goes on for itself in the place of a program that has not come. */
-static bool fork_one(struct sim *sim, const struct sim_program *program)
-{
-    for (uint32_t i = 0; i < sim->slots; i++) {
-        struct sim_program *thread = &sim->programs[i];
-        struct sim_row row = thread->row;
-        uint32_t turn = thread->turn;
-
-        if (thread->state == SIM_NONE) {
-            *thread = *program;
-            thread->row = row;
-            thread->turn = turn;
-            thread->is_thread = true;
-            thread->has_unit = false;
-            choose_pattern(sim, thread);
-            sim_program_rest(sim, thread);
-            return true;
-        }
-    }
-    return false;
-}
-
-void sim_program_strike(struct sim *sim, uint32_t fault)
-{
-    uint32_t index = (uint32_t)sim_draw(&sim->faults, sim->slots);
-    struct sim_program *program = &sim->programs[index];
-    uint64_t us = sim_draw_log(&sim->faults, HANG_MIN_US, HANG_MAX_US);
-
-    if (program->state == SIM_NONE) {
-        return;
-    }
-    if (fault == SIM_CRASH) {
-        sim_trouble(sim, fault, program->node, index, program->client, false);
-        sim_program_die(sim, program, false);
-    } else if (fault == SIM_HANG) {
-        sim_trouble(sim, fault, program->node, index, us, false);
-        program->hung_until_us = sim->now_us + us;
-        if (program->has_reply || program->state == SIM_IDLE || !program->is_blocked) {
-            sim_program_plan(sim, program, us);
-        }
-    } else if (program->state == SIM_IDLE && !program->wants_reopen && fork_one(sim, program)) {
-        sim->stats.faults[SIM_FORK]++;
     }
 }

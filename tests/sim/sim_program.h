@@ -23,7 +23,9 @@ void sim_program_rest(struct sim *sim, struct sim_program *program);
 void sim_program_die(struct sim *sim, struct sim_program *program, bool with_node);
 /** Its node is an outcast from now on: what it does counts no more, nor what it is told. */
 void sim_program_leave_behind(struct sim *sim, struct sim_program *program);
-/** A fault strikes some program. */
+/** It goes through its pages in another order from now on. */
+void sim_program_choose_pattern(struct sim *sim, struct sim_program *program);
+/** A fault strikes some program (sim_strike.c). */
 void sim_program_strike(struct sim *sim, uint32_t fault);
 /** What a node does is seen by its programs: replies come, threads are woken. */
 void sim_program_on_action(struct sim *sim, uint32_t node, const struct action *action);

@@ -78,6 +78,16 @@ static void start_lock(struct sim *sim, struct sim_program *program)
 
     program->lock = (uint32_t)sim_draw(&program->row, SIM_LOCKS);
     call.offset = sim_sync_lock_page(program, program->lock) * program->page_bytes;
+    if (program->has_tokens && cluster_token_lock(sim->cluster, program->node, program->area,
+                                                  call.offset, program->client)) {
+        sim->stats.operations++;
+        sim->stats.fast_locks++;
+        program->op = SYNC_LOCK;
+        program->reply = (struct reply){.node = NODE_NONE};
+        sim_sync_on_reply(sim, program);
+        sim_sync_end(sim, program);
+        return;
+    }
     if (sim_chance(&program->row, 2)) {
         call.timeout_ms = draw_timeout(program);
     }
@@ -227,6 +237,12 @@ void sim_sync_unlock(struct sim *sim, struct sim_program *program)
         lock_of(sim, program)->holder = 0;
     }
     program->has_lock = false;
+    if (program->has_tokens && cluster_token_unlock(sim->cluster, program->node, program->area,
+                                                    call.offset, program->client)) {
+        sim->stats.operations++;
+        sim_program_rest(sim, program);
+        return;
+    }
     start(sim, program, &call);
 }
 

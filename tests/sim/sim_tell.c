@@ -17,8 +17,9 @@ static json_t *json_stats(const struct sim_stats *stats)
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         json_object_set_new(faults, sim_fault_name(i), json_integer((json_int_t)stats->faults[i]));
     }
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "operations",
-                     (json_int_t)stats->operations, "events", (json_int_t)stats->events,
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "operations",
+                     (json_int_t)stats->operations, "fast_locks", (json_int_t)stats->fast_locks,
+                     "events", (json_int_t)stats->events,
                      "core_steps", (json_int_t)stats->steps, "messages",
                      (json_int_t)stats->messages, "deaths", (json_int_t)stats->deaths, "settle_us",
                      (json_int_t)stats->settle_us, "settle_permille",
@@ -35,9 +36,11 @@ static void print_json(json_t *object)
 
 static void print_stats(const struct sim_stats *stats)
 {
-    printf("%llu operations, %llu core steps, %llu messages, %llu seals; faults:",
-           (unsigned long long)stats->operations, (unsigned long long)stats->steps,
-           (unsigned long long)stats->messages, (unsigned long long)stats->sealed);
+    printf("%llu operations, %llu locks without a call, %llu core steps, %llu messages, "
+           "%llu seals; faults:",
+           (unsigned long long)stats->operations, (unsigned long long)stats->fast_locks,
+           (unsigned long long)stats->steps, (unsigned long long)stats->messages,
+           (unsigned long long)stats->sealed);
     for (uint32_t i = 0; i < SIM_FAULT_KINDS; i++) {
         if (stats->faults[i] != 0) {
             printf(" %s %llu", sim_fault_name(i), (unsigned long long)stats->faults[i]);

@@ -327,6 +327,7 @@ static void test_messages_to_itself_outlive_an_epoch_but_not_their_region(void *
     for (uint32_t i = 0; i < 3 * ITEMS_PER_STEP; i++) {
         assert_int_equal(solo_error(place->solo, sync(place, SYNC_LOCK, 8 * i, -1)), 0);
     }
+    sync(place, SYNC_LOCK, 0, -1); /* waits, so that the first step ends between two messages */
     gone.now_ms = place->solo->now_ms;
     for (uint32_t i = 0; i < 50 && list_is_empty(&node->context.loop); i++) {
         node_step(node, &gone, actions);
