@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "agent/admin.h"
-#include "agent/sentence.h"
 #include "dsm.h"
 
 /** Bytes of a page of the region, from its memory or else from its record; 0 when it is unknown. */
@@ -99,6 +98,18 @@ static int atomic_refuse(struct agent *agent, client_id client, const struct cal
                                                      text, text_bytes);
 }
 
+/* The table is there before the core hears of it. */
+static int tokens_open(struct agent *agent, client_id client, const struct call *call)
+{
+    const struct handle_note *handle = notes_handle_find(&agent->notes, client, call->handle);
+
+    if (call->kind != CALL_TOKENS || handle == NULL || agent->driver == NULL ||
+        node_record(driver_node(agent->driver), handle->id) == NULL) {
+        return 0; /* the core says what is wrong */
+    }
+    return token_tables_open(&agent->token_tables, handle->id);
+}
+
 void agent_call(struct agent *agent, client_id client, uint64_t number, const struct call *call)
 {
     struct event event = {
@@ -108,6 +119,13 @@ void agent_call(struct agent *agent, client_id client, uint64_t number, const st
     char text[TEXT_BYTES_MAX] = "";
     int error = atomic_refuse(agent, client, call, text, sizeof(text));
 
+    if (call->kind == CALL_SYNC && call->op == SYNC_UNLOCK && call->value == 1) {
+        agent_post(agent, &event); /* nobody waits for a reply, so it needs no note, nor memory */
+        return;
+    }
+    if (error == 0) {
+        error = tokens_open(agent, client, call);
+    }
     if (error == 0) {
         error = notes_add(&agent->notes, client, number, call);
     }
@@ -298,119 +316,12 @@ static void act_propose(struct agent *agent, const struct action *action)
     }
 }
 
-/** Announce a mapping that the core has granted; its descriptor goes to the client with the reply.
- */
-static int map_announce(struct agent *agent, client_id client, const struct call *call,
-                        const struct reply *reply, int *fd)
+static void act_token(struct agent *agent, const struct action *action)
 {
-    uint64_t page_size = frames_page_size(agent->frames, reply->region);
-    uint64_t first, end;
-    int error;
+    struct event event;
 
-    if (page_size == 0) {
-        return DSM_ENOMEM;
-    }
-    first = call->offset / page_size;
-    end = (call->offset + call->size_bytes + page_size - 1) / page_size;
-    error = frames_map_add(agent->frames, reply->map, client, reply->region, first, end - first);
-    if (error == 0) {
-        *fd = frames_memfd(agent->frames, reply->region);
-    }
-    return error;
-}
-
-/** Give a mapping back to the core that the frames could not make. */
-static void map_withdraw(struct agent *agent, client_id client, map_id map)
-{
-    struct call call = {.kind = CALL_UNMAP, .map = map, .timeout_ms = -1};
-    struct event event = {.kind = EVENT_CALL};
-
-    /* Its reply finds no call that waits, and goes nowhere. */
-    event.call.client = client;
-    event.call.number = UINT64_MAX - map;
-    event.call.call = &call;
-    agent_post(agent, &event);
-}
-
-/** Tell in a sentence what went wrong. */
-static void reply_explain(struct agent *agent, client_id client, const struct call *call,
-                          struct session_reply *reply)
-{
-    const struct node *node = driver_node(agent->driver);
-    const struct handle_note *handle = notes_handle_find(&agent->notes, client, call->handle);
-    struct sentence_facts facts = {
-        .call = call, .reply = &reply->reply, .region_max = agent->config.region_max};
-    char keeper[TEXT_BYTES_MAX] = "";
-
-    if (call->kind == CALL_OPEN || call->kind == CALL_UNLINK) {
-        facts.name = call->name;
-        facts.object = call->object;
-        facts.record = agent_find_record(agent, call->object, call->name);
-    } else if (handle) {
-        facts.name = handle->name;
-        facts.object = handle->object;
-        facts.record = node_record(node, handle->id);
-    }
-    if (reply->reply.node != NODE_NONE) {
-        facts.node = agent_node_name(agent, reply->reply.node);
-    }
-    if (reply->reply.error == DSM_EKEEPER) {
-        agent->catalog->ops->is_available(agent->catalog, keeper);
-        facts.keeper = keeper;
-    }
-    sentence_write(&facts, reply->text, sizeof(reply->text));
-    reply->text_bytes = strlen(reply->text);
-}
-
-/** A region's type goes with the answer as its text. */
-static void reply_type(struct agent *agent, struct session_reply *reply)
-{
-    const struct record *record = node_record(driver_node(agent->driver), reply->reply.region);
-
-    snprintf(reply->text, sizeof(reply->text), "%s", record ? record->type : "");
-    reply->text_bytes = strlen(reply->text);
-}
-
-static void handles_follow(struct agent *agent, client_id client, const struct call *call,
-                           const struct reply *reply)
-{
-    if (call->kind == CALL_OPEN && reply->error == 0) {
-        notes_handle_add(&agent->notes, client, call, reply);
-    } else if (call->kind == CALL_CLOSE && reply->error == 0) {
-        notes_handle_remove(&agent->notes, client, call->handle);
-    }
-}
-
-static void act_reply(struct agent *agent, const struct action *action)
-{
-    client_id client = action->reply.client;
-    uint64_t number = action->reply.number;
-    const struct call *call = notes_find(&agent->notes, client, number);
-    struct session_reply *reply;
-    int fd = -1;
-
-    if (call == NULL) {
-        return; /* the client is gone; what it had goes with EVENT_CLIENT_GONE */
-    }
-    reply = agent_reply(agent, number);
-    reply->reply = action->reply.reply;
-    if (call->kind == CALL_MAP && reply->reply.error == 0) {
-        reply->reply.error = map_announce(agent, client, call, &action->reply.reply, &fd);
-        if (reply->reply.error < 0) {
-            map_withdraw(agent, client, action->reply.reply.map);
-        }
-    }
-    handles_follow(agent, client, call, &reply->reply);
-    if (reply->reply.error != 0) {
-        reply_explain(agent, client, call, reply);
-    } else if (call->kind == CALL_STAT) {
-        reply_type(agent, reply);
-    }
-    notes_remove(&agent->notes, client, number);
-    if (client == CLIENT_AGENT) {
-        admin_on_removed(agent->admin, number, reply->reply.error, reply->text);
-    } else {
-        clients_reply(agent->clients, client, reply, fd);
+    if (token_tables_act(&agent->token_tables, action, &event)) {
+        agent_post(agent, &event);
     }
 }
 
@@ -449,6 +360,7 @@ static void act_on_frames(struct agent *agent, const struct action *action)
         break;
     case ACTION_REGION_CLOSE:
         frames_region_close(frames, action->region);
+        token_tables_close_region(&agent->token_tables, action->region);
         break;
     case ACTION_MAP_GONE:
         frames_map_gone(frames, action->map);
@@ -487,8 +399,11 @@ void agent_act(struct agent *agent, const struct action *action, const uint8_t *
     case ACTION_PROPOSE:
         act_propose(agent, action);
         break;
+    case ACTION_TOKEN:
+        act_token(agent, action);
+        break;
     case ACTION_REPLY:
-        act_reply(agent, action);
+        agent_act_reply(agent, action);
         break;
     default:
         act_on_frames(agent, action);

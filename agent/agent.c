@@ -210,6 +210,7 @@ static int parts_open(struct agent *agent, char *text)
                             &agent->frames)) < 0 ||
         (error = notes_init(&agent->notes)) < 0 ||
         (error = conversions_init(&agent->conversions)) < 0 ||
+        (error = token_tables_init(&agent->token_tables)) < 0 ||
         (error = admin_new(agent, &agent->admin)) < 0) {
         return error;
     }
@@ -406,6 +407,9 @@ static void agent_close(struct agent *agent)
     }
     if (agent->conversions.regions.buckets) {
         conversions_close(&agent->conversions);
+    }
+    if (agent->token_tables.regions.buckets) {
+        token_tables_close(&agent->token_tables);
     }
     notify_close(&agent->notify);
     uv_close((uv_handle_t *)&agent->on_terminate, NULL);

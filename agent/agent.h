@@ -36,6 +36,7 @@
 #include "agent/notify.h"
 #include "agent/pace.h"
 #include "agent/peers.h"
+#include "agent/token_tables.h"
 
 /** The client that stands for the agent itself in calls of its own; no program gets this number. */
 #define CLIENT_AGENT UINT32_MAX
@@ -58,6 +59,7 @@ struct agent {
     struct admin *admin;
     struct notes notes;
     struct conversions conversions;
+    struct token_tables token_tables;
     struct bounces bounces;
     const char *name;                  /* of this node */
     char listen[RECORD_ADDRESS_BYTES]; /* where it listens, with the port that it was given */
@@ -103,6 +105,8 @@ void agent_post(struct agent *agent, const struct event *event);
 /** Carry out one action of the core (actions.c). */
 void agent_act(struct agent *agent, const struct action *action, const uint8_t *payload,
                size_t payload_bytes);
+/** ACTION_REPLY (replies.c). */
+void agent_act_reply(struct agent *agent, const struct action *action);
 /** A program's call (actions.c). */
 void agent_call(struct agent *agent, client_id client, uint64_t number, const struct call *call);
 /** A protocol message with its page bytes, which may be changed (actions.c). */

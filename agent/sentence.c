@@ -45,6 +45,8 @@ static const char *call_verb(const struct call *call)
         return "seal";
     case CALL_SYNC:
         return "use";
+    case CALL_TOKENS:
+        return "share the mutexes of";
     case CALL_ADVISE:
         return "take advice on";
     default:

@@ -428,12 +428,13 @@ int dsm_sem_unlink(struct dsm *dsm, const char *name);
  * @offset     bytes, less than the region's size
  * @timeout_ms 0 to try once, DSM_FOREVER to wait without end
  *
- * Errors: DSM_EOWNERDEAD the holder died: the mutex IS held by the caller, who should check the
- * data
+ * Errors: DSM_EOWNERDEAD the holder died: the mutex IS held by the caller: check the data
  *         DSM_ETIMEDOUT  (DSM_EAGAIN when timeout_ms is 0) not taken
  *         DSM_ERANGE, DSM_EACCES (handle opened O_RDONLY), DSM_EDOWN, DSM_ESTALE, DSM_ENOAGENT
- * Waiters are served in order of arrival. Not recursive: a second lock by the holder waits.
- * The mutex belongs to the session, not to the thread.
+ * Waiters are served in order of arrival. Not recursive: a second lock by the holder waits. The
+ * mutex belongs to the session, not to the thread. It stays with the node that had it last until
+ * another one wants it: taking it there again is no system call; if that node dies, the next one
+ * gets DSM_EOWNERDEAD though perhaps nobody held it.
  */
 int dsm_mutex_lock(struct dsm_region *region, uint64_t offset, int64_t timeout_ms);
 
@@ -442,7 +443,7 @@ int dsm_mutex_lock(struct dsm_region *region, uint64_t offset, int64_t timeout_m
  *
  * Errors: DSM_EPERM  this session does not hold it
  *         DSM_EDOWN, DSM_ESTALE, DSM_ETIMEDOUT, DSM_ENOAGENT
- * Everything written before is visible to the next holder.
+ * Everything written before is visible to the next holder. The next lock tells if the home is lost.
  */
 int dsm_mutex_unlock(struct dsm_region *region, uint64_t offset);
 

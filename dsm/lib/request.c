@@ -376,3 +376,20 @@ int requests_ask(struct requests *requests, struct session_request *request, int
     free(orphan);
     return error;
 }
+
+int requests_tell(struct requests *requests, struct session_request *request, int64_t timeout_ms)
+{
+    int state, error;
+
+    (void)pthread_mutex_lock(&requests->lock);
+    request->number = ++requests->last_number;
+    error = requests->failed;
+    (void)pthread_mutex_unlock(&requests->lock);
+    if (error != 0) {
+        return error;
+    }
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    error = request_send(requests, request, -1, deadline_after(timeout_ms));
+    (void)pthread_setcancelstate(state, NULL);
+    return error;
+}

@@ -63,6 +63,16 @@ void requests_close_in_child(struct requests *requests);
 int requests_ask(struct requests *requests, struct session_request *request, int descriptor,
                  int64_t timeout_ms, struct answer *answer);
 
+/**
+ * Send a request that is not answered.
+ *
+ * @request    its number is set here
+ * @timeout_ms for the agent to take it
+ *
+ * Errors: DSM_ENOAGENT, DSM_ETIMEDOUT, DSM_ESYS
+ */
+int requests_tell(struct requests *requests, struct session_request *request, int64_t timeout_ms);
+
 /** Make all waiting and later requests fail. @error DSM_E...; the first one stays */
 void requests_fail(struct requests *requests, int error);
 

@@ -97,7 +97,8 @@ static int fail_unanswered(struct dsm *dsm, int error, const struct deed *deed)
 static void descriptor_check(const struct session_request *request, struct answer *answer)
 {
     bool may_come = request->kind == SESSION_HELLO || request->kind == SESSION_FOLLOW ||
-                    (request->kind == SESSION_CALL && request->call.kind == CALL_MAP);
+                    (request->kind == SESSION_CALL && (request->call.kind == CALL_MAP ||
+                                                       request->call.kind == CALL_TOKENS));
 
     if (answer->descriptor >= 0 && (!may_come || answer->reply.error != 0)) {
         (void)close(answer->descriptor);
@@ -154,11 +155,24 @@ int session_release(struct dsm *dsm, const struct deed *deed, const struct call 
     }
 }
 
+int session_tell(struct dsm *dsm, const struct deed *deed, const struct call *call)
+{
+    struct session_request request = {.kind = SESSION_CALL, .call = *call};
+    int error = session_check(dsm);
+
+    if (error != 0) {
+        return error;
+    }
+    error = requests_tell(&dsm->requests, &request, SESSION_TIMEOUT_MS);
+    return error == 0 ? 0 : fail_unanswered(dsm, error, deed);
+}
+
 /* The watchdog's: no page can come any more, so none may be touched. */
 static void session_gone(void *context)
 {
     struct dsm *dsm = context;
 
+    pulse_stop(&dsm->pulse);
     space_fence(&dsm->space, dsm->node_name);
     requests_fail(&dsm->requests, DSM_ENOAGENT);
 }
@@ -257,10 +271,12 @@ static int session_start(struct dsm *dsm)
     if (error != 0) {
         goto close_space;
     }
+    pulse_init(&dsm->pulse);
     error = watchdog_start(&dsm->watchdog, dsm->socket, &events);
     if (error == 0) {
         return 0;
     }
+    pulse_close(&dsm->pulse);
     views_close(dsm);
 close_space:
     space_close(&dsm->space);
@@ -349,6 +365,7 @@ void dsm_disconnect(struct dsm *dsm)
         requests_close(&dsm->requests);
         locks_close(dsm);
     }
+    pulse_close(&dsm->pulse);
     handles_free(dsm);
     (void)close(dsm->socket);
     free(dsm);

@@ -11,6 +11,7 @@
 #include "dsm/lib/fault.h"
 #include "dsm/lib/request.h"
 #include "dsm/lib/space.h"
+#include "dsm/lib/tokens.h"
 #include "dsm/lib/views.h"
 #include "dsm/lib/watchdog.h"
 
@@ -31,6 +32,7 @@ struct dsm_region {
     bool writable;
     _Atomic bool sealed; /* through this handle, which was a writable one */
     uint32_t page_size;
+    struct tokens tokens;
     _Atomic uint64_t size_bytes; /* as last heard; a region never shrinks */
 };
 
@@ -49,6 +51,7 @@ struct dsm {
     struct views views;
     struct watchdog watchdog;
     struct requests requests;
+    struct pulse pulse;
     pthread_mutex_t handles_lock;
     struct handle *handles;
     pthread_mutex_t text_lock;
@@ -73,7 +76,7 @@ int session_check(struct dsm *dsm);
  * @request borrowed
  * @descriptor to send along, borrowed, or -1
  * @answer  written on success, and when the reply tells an error; has a descriptor only after a
- *          successful HELLO or MAP
+ *          successful HELLO, MAP or TOKENS
  *
  * Returns 0, or the error of the reply or of requests_ask().
  */
@@ -93,6 +96,12 @@ int session_call(struct dsm *dsm, const struct deed *deed, const struct call *ca
  * keep the thing for as long as the session lasts.
  */
 int session_release(struct dsm *dsm, const struct deed *deed, const struct call *call);
+
+/**
+ * Tell the agent what it does not answer. Errors: DSM_EINVAL as session_check(), DSM_ENOAGENT,
+ * DSM_ETIMEDOUT it does not read.
+ */
+int session_tell(struct dsm *dsm, const struct deed *deed, const struct call *call);
 
 /** Enter a handle into the session. */
 void handle_enter(struct handle *handle, struct dsm *dsm, const char *name,

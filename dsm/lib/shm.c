@@ -208,6 +208,7 @@ int dsm_shm_close(struct dsm_region *region)
         return 0;
     }
     windows_remove(region);
+    tokens_close(region);
     error = handle_leave(&region->handle);
     free(region);
     return error;

@@ -88,7 +88,7 @@ int sync_wait_acquired(struct handle *handle, const struct sync_wish *wish)
 }
 
 /* The agent checks as well; here it costs no packet. */
-static int writable_check(struct dsm_region *region, const char *verb)
+int sync_check_writable(struct dsm_region *region, const char *verb)
 {
     if (region->writable) {
         return 0;
@@ -96,26 +96,6 @@ static int writable_check(struct dsm_region *region, const char *verb)
     return session_fail(region->handle.dsm, DSM_EACCES,
                         "%s '%s': the handle was opened O_RDONLY; open it O_RDWR", verb,
                         region->handle.name);
-}
-
-int dsm_mutex_lock(struct dsm_region *region, uint64_t offset, int64_t timeout_ms)
-{
-    struct sync_wish wish = {.verb = "lock mutex of region",
-                             .op = SYNC_LOCK,
-                             .has_offset = true,
-                             .offset = offset,
-                             .timeout_ms = timeout_ms};
-    int error = writable_check(region, wish.verb);
-
-    return error != 0 ? error : sync_wait_acquired(&region->handle, &wish);
-}
-
-int dsm_mutex_unlock(struct dsm_region *region, uint64_t offset)
-{
-    struct sync_wish wish = {
-        .verb = "unlock mutex of region", .op = SYNC_UNLOCK, .has_offset = true, .offset = offset};
-
-    return sync_do_released(&region->handle, &wish);
 }
 
 int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_parties,
@@ -127,7 +107,7 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
                              .offset = offset,
                              .value = count_parties,
                              .timeout_ms = timeout_ms};
-    int error = writable_check(region, wish.verb);
+    int error = sync_check_writable(region, wish.verb);
 
     if (error != 0) {
         return error;
@@ -143,7 +123,7 @@ int dsm_barrier_wait(struct dsm_region *region, uint64_t offset, uint32_t count_
 
 static int atomic_do(struct dsm_region *region, const struct sync_wish *wish, uint64_t *old)
 {
-    int error = writable_check(region, wish->verb);
+    int error = sync_check_writable(region, wish->verb);
 
     if (error != 0) {
         return error;

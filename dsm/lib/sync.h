@@ -32,5 +32,7 @@ int sync_wait_acquired(struct handle *handle, const struct sync_wish *wish);
 int sync_do(struct handle *handle, const struct sync_wish *wish, uint64_t *value);
 /** Do one that waits for others, until timeout_ms. Errors: DSM_EINVAL timeout_ms is negative. */
 int sync_wait(struct handle *handle, const struct sync_wish *wish);
+/** May the region be written to by this handle? Errors: DSM_EACCES. */
+int sync_check_writable(struct dsm_region *region, const char *verb);
 
 #endif
