@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Hosts that wait for each other: pages in turns, locks, barriers. */
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -10,12 +11,16 @@
 #define LOCKS 400u
 #define BARRIERS 400u
 #define ADDS 400u
+/** Locks of a mutex that is here, at most, for each time that it comes. */
+#define LOCKS_A_TURN 100u
+/** A lock that takes no longer was of a mutex that was here. */
+#define LOCK_HERE_US 2.0
 /** Hosts that meet in a barrier, and that add to a counter. */
 #define BARRIER_HOSTS 3u
 #define COUNTER_HOSTS 3u
 
-/** Offsets of the lock and barrier that are measured. */
-enum { OFFSET_LOCK = 64, OFFSET_BARRIER = 192, OFFSET_COUNTER = 256 };
+/** Offsets of the locks and the barrier that are measured. */
+enum { OFFSET_LOCK = 64, OFFSET_BARRIER = 192, OFFSET_COUNTER = 256, OFFSET_TURNS = 1024 };
 
 /*
  * The turn itself goes round over a socket pair, outside of the region: the sample is what one
@@ -67,22 +72,36 @@ static int order_lock_alone(struct hand *hand, const struct order *order, struct
     return 0;
 }
 
+/*
+ * Lock and unlock until the mutex had to come here so often. Samples: when it was asked for, when
+ * it came, when it was last given up before the next time; 0 where it never did. Locks for which it
+ * was here do not count; when the other host has ended, all are such.
+ */
 static int order_lock_turns(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     int error = dsm_barrier_wait(hand->region, order->a + 8, 2, WAIT_MS);
+    uint64_t count = 0;
 
-    for (uint64_t i = 0; i < order->b && !error; i++) {
-        double *sample = hand->samples + 3 * i;
+    memset(hand->samples, 0, 3 * order->b * sizeof(*hand->samples));
+    for (uint64_t i = 0; i < order->b * LOCKS_A_TURN && count <= order->b && !error; i++) {
+        double asked = clock_us(), got;
 
-        sample[0] = clock_us();
         error = dsm_mutex_lock(hand->region, order->a, WAIT_MS);
-        sample[1] = clock_us();
-        sample[2] = clock_us();
+        got = clock_us();
+        if (got - asked <= LOCK_HERE_US) {
+            sched_yield(); /* the other host asks on this CPU, perhaps */
+        } else if (count++ < order->b) {
+            hand->samples[3 * count - 3] = asked;
+            hand->samples[3 * count - 2] = got;
+        }
+        if (count > 0 && count <= order->b) {
+            hand->samples[3 * count - 1] = clock_us();
+        }
         if (!error) {
             error = dsm_mutex_unlock(hand->region, order->a);
         }
     }
-    outcome->count = (uint32_t)order->b * 3;
+    outcome->count = 3 * (uint32_t)order->b;
     return error;
 }
 
@@ -123,34 +142,41 @@ static int round_lock_alone(struct run *run)
 /*
  * A hand-off is the time from one host's call of unlock to the other's return from lock, where the
  * other had asked before: the samples of both hosts, merged in the order in which the lock was
- * held.
+ * held. Each round has a mutex of its own, which no host has yet.
  */
 static int round_lock(struct run *run)
 {
     double samples[2 * LOCKS];
-    const double *hosts[2] = {run_worker(run, HOST_A)->board->samples,
-                              run_worker(run, HOST_B)->board->samples};
-    size_t at[2] = {0, 0}, count = 0;
+    const struct board *boards[2] = {run_worker(run, HOST_A)->board,
+                                     run_worker(run, HOST_B)->board};
+    size_t at[2] = {0, 0}, count = 0, turns = 0;
     double left = 0;
     int holder = -1;
 
-    if (run_timed_all(run, 2, order_lock_turns, OFFSET_LOCK, LOCKS)) {
+    if (run_timed_all(run, 2, order_lock_turns, OFFSET_TURNS + 16 * run->round, LOCKS)) {
         return -1;
     }
-    while (at[0] < LOCKS || at[1] < LOCKS) {
-        int next =
-            at[1] == LOCKS || (at[0] < LOCKS && hosts[0][3 * at[0] + 1] < hosts[1][3 * at[1] + 1])
-                ? 0
-                : 1;
-        const double *turn = hosts[next] + 3 * at[next]++;
+    for (;;) {
+        const double *turn[2];
+        int next;
 
-        if (holder >= 0 && holder != next && turn[0] < left) {
-            samples[count++] = turn[1] - left;
+        for (int i = 0; i < 2; i++) {
+            turn[i] = boards[i]->samples + 3 * at[i];
+            turn[i] = at[i] < LOCKS && turn[i][1] > 0 ? turn[i] : NULL;
         }
-        left = turn[2];
+        if (!turn[0] && !turn[1]) {
+            break;
+        }
+        next = !turn[1] || (turn[0] && turn[0][1] < turn[1][1]) ? 0 : 1;
+        if (holder >= 0 && holder != next && turn[next][0] < left) {
+            samples[count++] = turn[next][1] - left;
+        }
+        left = turn[next][2];
         holder = next;
+        at[next]++;
+        turns++;
     }
-    run_add_ops(run, 2 * LOCKS);
+    run_add_ops(run, turns);
     return run_add(run, &run->measured, samples, count);
 }
 
