@@ -51,8 +51,8 @@ run_tests() {
 # run_threads DIR: what has threads, or talks to what has them, under TSAN.
 run_threads() {
     local tests=(session requests mapping mapping_pages fence confined clients attach frames
-        frames_edges frames_channel frames_cutoff frames_groups conversions link peers catalog
-        driver threads)
+        frames_edges frames_channel frames_cutoff frames_groups frames_follow conversions link
+        peers catalog driver threads view merge token)
     ninja -C "$1" agent/dsm-agent agent/dsmctl tests/e2e-tool tests/e2e-peer tests/e2e-session
     meson test -C "$1" --print-errorlogs --logbase thread --setup thread "${tests[@]}" || true
     logs+=("thread=$1/meson-logs/thread-thread.json")
@@ -87,7 +87,7 @@ run_foreign() {
         regressions regressions_core type convert conversions catalog_store catalog_file catalog
         peers buffer codec codec_input frame tls link table log session requests
         authority driver frames_groups frames_channel frames_cutoff threads mapping_pages clients
-        walk page_turn stories_sealed sealed pace view merge conform_sigsegv)
+        walk page_turn stories_sealed sealed token advise pace view merge conform_sigsegv)
     QEMU_PAGESIZE="$2" run_tests "$root/build/$1" "$1-$2" "${tests[@]}"
 }
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -40,8 +41,8 @@ static void begin(struct world *world, struct fake_options options)
     assert_int_equal(fake_start(&options, &world->fake), 0);
     assert_int_equal(dsm_connect(fake_path(world->fake), &world->dsm), 0);
     assert_int_equal(dsm_shm_open(world->dsm, FAKE_REGION, O_RDWR, 0, NULL, &world->region), 0);
-    assert_int_equal(
-        dsm_shm_map(world->region, NULL, 0, SIZE_BYTES, RIGHTS | DSM_RELEASE, &mapped), 0);
+    assert_int_equal(dsm_shm_map(world->region, NULL, 0, SIZE_BYTES, RIGHTS | DSM_RELEASE, &mapped),
+                     0);
     world->view = mapped;
     assert_int_equal(dsm_shm_map(world->region, NULL, 0, SIZE_BYTES, RIGHTS, &mapped), 0);
     world->plain = mapped;
@@ -156,7 +157,9 @@ static void test_all_pages_are_compared_without_tracking(void **state)
     for (uint64_t i = 0; i < SIZE_BYTES; i += FAKE_PAGE) {
         world.view[i + i / FAKE_PAGE] ^= 0x80;
     }
+    assert_int_equal(pthread_mutex_lock(&view->lock), 0); /* the thread that fills pages looks */
     view->watch.is_tracked = false;
+    assert_int_equal(pthread_mutex_unlock(&view->lock), 0);
     assert_int_equal(dsm_release(world.region), 0);
     assert_int_equal(stat_of(&world).pages_released, PAGES);
     assert_int_equal(stat_of(&world).is_tracked, 0);
@@ -263,8 +266,8 @@ static void test_removing_a_view_releases_it(void **state)
     assert_int_equal(stat_of(&world).count_views, 0);
     fake_look(world.fake, &seen);
     assert_int_equal(seen.count_maps, 1);
-    assert_int_equal(
-        dsm_shm_map(world.region, NULL, 0, SIZE_BYTES, RIGHTS | DSM_RELEASE, &mapped), 0);
+    assert_int_equal(dsm_shm_map(world.region, NULL, 0, SIZE_BYTES, RIGHTS | DSM_RELEASE, &mapped),
+                     0);
     ((volatile uint8_t *)mapped)[101] = 2;
     dsm_disconnect(world.dsm);
     assert_int_equal(dsm_vm_read(other, 101, &byte, 1), 0);
@@ -282,10 +285,9 @@ static void test_where_views_are(void **state)
 
     (void)state;
     begin(&world, (struct fake_options){0});
-    assert_int_equal(
-        dsm_shm_map(world.region, (void *)(uintptr_t)world.view, 0, FAKE_PAGE,
-                    RIGHTS | DSM_RELEASE, &mapped),
-        DSM_EBUSY);
+    assert_int_equal(dsm_shm_map(world.region, (void *)(uintptr_t)world.view, 0, FAKE_PAGE,
+                                 RIGHTS | DSM_RELEASE, &mapped),
+                     DSM_EBUSY);
     assert_int_equal(dsm_shm_map(world.region, NULL, 0, 0, RIGHTS | DSM_RELEASE, &mapped),
                      DSM_EINVAL);
     assert_int_equal(
@@ -312,14 +314,17 @@ static void test_where_views_are(void **state)
 
 #define TURNS 300u
 
+/* Loads and stores of any program, said so that ThreadSanitizer knows them to be meant. */
 static void *add_up(void *argument)
 {
     struct world *world = argument;
 
     for (uint32_t i = 0; i < TURNS * 100; i++) {
-        volatile uint8_t *at = &world->view[(uint64_t)(i % PAGES) * FAKE_PAGE + 3];
+        volatile _Atomic uint8_t *at =
+            (volatile _Atomic uint8_t *)&world->view[(uint64_t)(i % PAGES) * FAKE_PAGE + 3];
+        uint8_t value = atomic_load_explicit(at, memory_order_relaxed);
 
-        *at = (uint8_t)(*at + 1);
+        atomic_store_explicit(at, (uint8_t)(value + 1), memory_order_relaxed);
     }
     return NULL;
 }
