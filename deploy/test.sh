@@ -88,7 +88,8 @@ run_foreign() {
         regressions regressions_core type convert conversions catalog_store catalog_file catalog
         peers buffer codec codec_input frame tls link table log session requests
         authority driver frames_groups frames_channel frames_cutoff threads mapping_pages clients
-        walk page_turn stories_sealed sealed pace view merge conform_sigsegv)
+        walk page_turn stories_sealed sealed token token_trouble barrier pace view merge
+        conform_sigsegv)
     QEMU_PAGESIZE="$2" run_tests "$root/build/$1" "$1-$2" "${tests[@]}"
 }
 
