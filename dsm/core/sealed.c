@@ -106,8 +106,7 @@ static void shun(struct pages *pages, struct page_request *request, uint32_t par
 
 void sealed_resend(struct pages *pages, struct page_request *request)
 {
-    if (request->kind == REQUEST_PULL && request->source != request->out.home &&
-        ++request->tries > TRIES_MAX) {
+    if (request->source != request->out.home && ++request->tries > TRIES_MAX) {
         shun(pages, request, request->source);
     } else {
         sealed_send(pages, request);

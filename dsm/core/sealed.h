@@ -21,7 +21,7 @@ uint32_t sealed_request_kind(const struct pages *pages, const struct region *reg
                              uint32_t kind);
 /** Send a PULL or SEARCH request (again). */
 void sealed_send(struct pages *pages, struct page_request *request);
-/** A PULL or SEARCH request is late. */
+/** A PULL request is late. */
 void sealed_resend(struct pages *pages, struct page_request *request);
 /** The home of these pages has no bytes of them: ask the other nodes, one after the other. */
 void sealed_search(struct pages *pages, struct page_request *request, uint32_t count);

@@ -71,9 +71,9 @@ static bool ask(int fd, const struct session_request *request)
 
 static void lie_in_calls(int fd, uint64_t handle)
 {
-    static const uint8_t kinds[] = {CALL_CLOSE, CALL_TRUNCATE, CALL_STAT,
-                                    CALL_MAP,   CALL_UNMAP,    CALL_SYNC,
-                                    CALL_ADVISE};
+    static const uint8_t kinds[] = {CALL_CLOSE,  CALL_TRUNCATE, CALL_STAT,
+                                    CALL_MAP,    CALL_UNMAP,    CALL_SYNC,
+                                    CALL_ADVISE, CALL_SEAL,     CALL_TOKENS};
 
     for (size_t i = 0; i < sizeof(kinds); i++) {
         struct session_request request = {.kind = SESSION_CALL, .number = i + 10};

@@ -25,7 +25,7 @@ def wait_fenced(tool):
     """The watchdog needs a moment; until then a program may still read what it has, never zeros."""
     def fenced():
         with open(f'/proc/{tool.process.pid}/maps', encoding='utf-8') as maps:
-            return 'memfd:dsm' not in maps.read()
+            return 'memfd:dsm:' not in maps.read()
 
     wait_for(lambda: 'is fenced' in tool.stderr(), 'the program says that it is fenced')
     wait_for(fenced, 'its mappings are fenced')

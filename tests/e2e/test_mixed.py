@@ -229,8 +229,8 @@ def test_kinds_are_told_on_each_host(mixed):
 
 
 def test_bouncing_groups_are_reported_with_advice(mixed):
-    """A program of 4 KiB pages and one of 64 KiB tear at a page: log and dsmctl say what to do. Each
-    gets done in a turn what takes milliseconds, so they have work for a second and more."""
+    """A program of 4 KiB pages and one of 64 KiB tear at a page: log and dsmctl say what to do.
+    Each gets done in a turn what takes milliseconds, so they have work for a second and more."""
     counts = [100000000, 10000000]
     name = f'/typed-{mixed.count_names + 1}'
     tools = typed(mixed, 0, GROUP, 'u64[]')

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node does because a program has said how it is going to use its pages. */
+#include "dsm/core/window.h"
 #include "tests/sim/solo_page.h"
 
 #include <setjmp.h>
@@ -154,14 +155,38 @@ static void test_advice_on_a_region_that_goes_is_forgotten(void **state)
     assert_int_equal(node_counters(p->solo->node)->pages_resident, 0);
 }
 
+/* Threads that wait come before guesses: what does not fit in the window is not asked for later. */
+static void test_advice_is_forgotten_when_the_window_to_the_home_is_full(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(6, 3 * WINDOW, 0);
+    map_id map;
+
+    solo_record(p->solo, &record);
+    map = solo_map(p->solo, 1, &record, &p->handle);
+    for (uint64_t i = 0; i < WINDOW; i++) {
+        solo_forget(p->solo);
+        solo_fault(p->solo, map, 2 * i, true);
+    }
+    assert_null(solo_sent(p->solo, MESSAGE_WRITE, 0)); /* it waits */
+    assert_int_equal(advise(p, (3 * WINDOW - 1) * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_WILL_NEED), 0);
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
+}
+
 static void test_wrong_advice_is_refused(void **state)
 {
     struct solo_page *p = *state;
+    struct call open = {.kind = CALL_OPEN, .object = RECORD_SEM, .name = "/r8"};
+    struct record sem = solo_region(8, 0, 0);
 
+    sem.kind = RECORD_SEM;
     assert_int_equal(advise(p, 0, PAGE_BYTES, 0), DSM_EINVAL);
     assert_int_equal(advise(p, 0, PAGE_BYTES, 3), DSM_EINVAL);
     assert_int_equal(advise(p, 0, 0, DSM_ADVICE_WILL_NEED), 0);
     assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
+    solo_record(p->solo, &sem);
+    p->handle = solo_reply(p->solo, solo_call(p->solo, 1, &open))->handle;
+    assert_int_equal(advise(p, 0, PAGE_BYTES, DSM_ADVICE_WILL_NEED), DSM_EINVAL);
     p->handle += 1000;
     assert_int_equal(advise(p, 0, PAGE_BYTES, DSM_ADVICE_WILL_NEED), DSM_ESTALE);
 }
@@ -186,6 +211,7 @@ int main(void)
         TEST(test_what_was_written_goes_home_when_it_is_done_with),
         TEST(test_pages_go_home_some_at_a_time),
         TEST(test_advice_on_a_region_that_goes_is_forgotten),
+        TEST(test_advice_is_forgotten_when_the_window_to_the_home_is_full),
         TEST(test_wrong_advice_is_refused),
         TEST(test_advice_beyond_the_end_is_refused),
     };

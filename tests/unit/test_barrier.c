@@ -227,6 +227,51 @@ static void test_wrong_news_are_refused(void **state)
     assert_int_equal(error_of(place, 2), 0);
 }
 
+/* The nodes from `first` on, but every third one, meet at a barrier of node 0. */
+static void meet(struct cluster *cluster, const uint64_t *handle, uint32_t first)
+{
+    uint64_t number[NODES_MAX];
+    uint32_t parties = 0;
+    struct reply reply;
+
+    for (uint32_t i = first; i < NODES_MAX; i++) {
+        parties += i % 3 != 1;
+    }
+    for (uint32_t i = first; i < NODES_MAX; i++) {
+        if (i % 3 != 1) {
+            number[i] = cluster_sync(cluster, i, 1, handle[i], SYNC_BARRIER, OFFSET, parties, -1);
+        }
+    }
+    cluster_run(cluster);
+    for (uint32_t i = first; i < NODES_MAX; i++) {
+        if (i % 3 != 1) {
+            assert_true(cluster_reply(cluster, i, number[i], &reply));
+            assert_int_equal(reply.error, 0);
+        }
+    }
+}
+
+/* Many runs of two nodes: some are told by the first of them, the others by the home. */
+static void test_only_so_many_runs_tell_each_other(void **state)
+{
+    struct node_config config = {.read_ahead_pages = 1, .barrier_run = 2};
+    struct cluster *cluster = cluster_new(NODES_MAX, &config);
+    const uint64_t *sent = cluster->nodes[0].sent;
+    uint64_t handle[NODES_MAX], over;
+
+    (void)state;
+    for (uint32_t i = 0; i < NODES_MAX; i++) {
+        handle[i] = cluster_open(cluster, i, 1, "/r", 1, DSM_HOME_CREATOR);
+    }
+    meet(cluster, handle, 0);
+    over = sent[MESSAGE_BARRIER_OVER];
+    assert_in_range(over, 1, NODES_MAX / 3 - 1);
+    assert_true(sent[MESSAGE_SYNC_REPLY] > 0);
+    meet(cluster, handle, NODES_MAX - 5);
+    assert_true(sent[MESSAGE_BARRIER_OVER] > over);
+    cluster_free(cluster);
+}
+
 #define STORY(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -239,6 +284,7 @@ int main(void)
         STORY(test_node_with_two_calls_asks),
         STORY(test_dead_teller_holds_nobody_up),
         STORY(test_wrong_news_are_refused),
+        cmocka_unit_test(test_only_so_many_runs_tell_each_other),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

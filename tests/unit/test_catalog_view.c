@@ -134,6 +134,9 @@ static void test_bad_names_and_options_are_refused_at_once(void **state)
     call.home = DSM_HOME_STRIPED + 1;
     assert_int_equal(solo_do(solo, 1, &call), DSM_EINVAL);
     call.home = 0;
+    call.window_ms = DSM_WINDOW_MS_MAX + 1;
+    assert_int_equal(solo_do(solo, 1, &call), DSM_EINVAL);
+    call.window_ms = 0;
     for (uint32_t i = 0; i < sizeof(page_sizes) / sizeof(page_sizes[0]); i++) {
         call.page_size = page_sizes[i];
         assert_int_equal(solo_do(solo, 1, &call), DSM_EINVAL);

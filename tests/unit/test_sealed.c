@@ -116,9 +116,13 @@ static void test_answers_that_fit_no_wish_change_nothing(void **state)
     expect_nothing(p, &wrong, 0);
 
     data = answer_of(p, MESSAGE_DATA, 0);
+    expect_nothing(p, &data, 0); /* without the bytes */
     wrong = data;
     wrong.page++;
     expect_nothing(p, &wrong, 1);
+    wrong = data;
+    wrong.count = 0;
+    expect_nothing(p, &wrong, 0);
     wrong = data;
     wrong.count = 2;
     wrong.granted = 2;
@@ -211,6 +215,28 @@ static void test_wish_outside_the_region_or_for_nothing_is_refused(void **state)
     assert_null(solo_sent(p->solo, MESSAGE_PULL, 0));
 }
 
+static void test_wish_for_pages_of_two_homes_is_refused(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(8, 600, 0);
+    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 2};
+    uint64_t refused = solo_counters(p->solo)->refused;
+
+    record.sealed = true;
+    record.writers = NODESET_EMPTY;
+    nodeset_add(&record.homes, 2);
+    solo_record(p->solo, &record);
+    pull.epoch = node_epoch(p->solo->node);
+    pull.region = record.id;
+    pull.request = NODES_MAX + 1;
+    pull.page = STRIPE_PAGES - 1;
+    solo_message(p->solo, &pull, 0);
+    assert_int_equal(solo_counters(p->solo)->refused, refused + 1);
+    pull.page = STRIPE_PAGES - 2;
+    solo_message(p->solo, &pull, 0);
+    assert_int_equal(solo_counters(p->solo)->refused, refused + 1);
+}
+
 /* While the keeper has not decided yet, nobody here begins to write, and one proposal is enough. */
 static void test_seal_under_way_keeps_writers_out(void **state)
 {
@@ -221,6 +247,7 @@ static void test_seal_under_way_keeps_writers_out(void **state)
     struct call map = {
         .kind = CALL_MAP, .size_bytes = SOLO_PAGE_BYTES, .rights = RIGHTS_READ | RIGHTS_WRITE};
     struct call seal = {.kind = CALL_SEAL};
+    struct call lock = {.kind = CALL_SYNC, .op = SYNC_LOCK, .timeout_ms = -1};
     struct message sealed = {.kind = MESSAGE_SEALED, .from = 0, .to = 1, .region = record.id};
     uint64_t first, second;
 
@@ -228,6 +255,7 @@ static void test_seal_under_way_keeps_writers_out(void **state)
     solo_record(p->solo, &record);
     seal.handle = solo_reply(p->solo, solo_call(p->solo, 3, &open))->handle;
     map.handle = seal.handle;
+    lock.handle = seal.handle;
     solo_forget(p->solo);
     first = solo_call(p->solo, 3, &seal);
     assert_true(solo_proposed(p->solo, 0)->record.sealed);
@@ -236,6 +264,9 @@ static void test_seal_under_way_keeps_writers_out(void **state)
     assert_null(solo_proposed(p->solo, 1));
     solo_agree(p->solo);
     assert_int_equal(solo_do(p->solo, 3, &map), DSM_ESEALED);
+    assert_int_equal(solo_do(p->solo, 3, &lock), DSM_ESEALED);
+    lock.op = SYNC_UNLOCK; /* of a mutex that was taken before: there is none */
+    assert_int_equal(solo_do(p->solo, 3, &lock), DSM_EPERM);
     for (uint32_t i = 0; i < 2; i++) {
         const struct message *said = solo_sent(p->solo, MESSAGE_SEAL, i);
 
@@ -251,19 +282,167 @@ static void test_seal_under_way_keeps_writers_out(void **state)
     }
 }
 
+/* --- a search, the home being dead --- */
+
+/* Node 2 asks for two pages of this node, whose turn it is to search. */
+static struct message ask_two(struct solo_page *p)
+{
+    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 2};
+
+    touch(p, 599);
+    solo_member(p->solo, 0, 1, false, 2);
+    solo_forget(p->solo);
+    pull.epoch = node_epoch(p->solo->node);
+    pull.region = p->region;
+    pull.page = PAGE;
+    pull.request = NODES_MAX + 1;
+    solo_message(p->solo, &pull, 0);
+    return pull;
+}
+
+static void test_search_that_is_not_answered_is_repeated(void **state)
+{
+    struct solo_page *p = *state;
+    const struct message *first, *again;
+
+    ask_two(p);
+    first = solo_sent(p->solo, MESSAGE_PULL, 0);
+    assert_int_equal(first->to, 2);
+    assert_int_equal(first->flags & FLAG_COPY, FLAG_COPY);
+    solo_advance(p->solo, 100);
+    again = solo_sent(p->solo, MESSAGE_PULL, 2); /* behind that for the page which was touched */
+    assert_int_equal(again->to, 2);
+    assert_int_equal(again->request, first->request);
+}
+
+/* Who says that it lacks none of them, and sends none, is passed over like others. */
+static void test_search_goes_on_after_an_answer_about_no_page(void **state)
+{
+    struct solo_page *p = *state;
+    struct message seat;
+
+    ask_two(p);
+    seat = answer_of(p, MESSAGE_SEAT, 2);
+    seat.error = DSM_ENOENT;
+    seat.count = 0;
+    solo_message(p->solo, &seat, 0);
+    expect_pull(p, 1, 3, 1);
+}
+
+static void test_what_a_search_finds_may_come_in_parts(void **state)
+{
+    struct solo_page *p = *state;
+    struct message seat, data;
+
+    ask_two(p);
+    seat = answer_of(p, MESSAGE_SEAT, 2);
+    seat.error = DSM_ENOENT;
+    solo_message(p->solo, &seat, 0);
+    data = answer_of(p, MESSAGE_DATA, 3);
+    data.count = 1;
+    solo_forget(p->solo);
+    solo_message(p->solo, &data, 1);
+    assert_null(solo_sent(p->solo, MESSAGE_PULL, 0)); /* the rest is on its way */
+    data.page++;
+    data.granted = 1;
+    solo_message(p->solo, &data, 1);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_DATA, 0)->to, 2);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_DATA, 1)->page, PAGE + 1);
+}
+
+/* --- answers of another kind --- */
+
+/* As if it were sealed, of a region that is not. */
+static void test_answers_to_ordinary_requests_change_nothing(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(8, 600, 0);
+    const struct message *read;
+    struct message wrong;
+    map_id map;
+
+    solo_record(p->solo, &record);
+    map = solo_map(p->solo, 4, &record, NULL);
+    solo_forget(p->solo);
+    solo_fault(p->solo, map, PAGE, false);
+    read = solo_sent(p->solo, MESSAGE_READ, 0);
+    wrong = *read;
+    wrong.from = 0;
+    wrong.to = 1;
+    wrong.requester = 2;
+    wrong.kind = MESSAGE_SEAT;
+    expect_nothing(p, &wrong, 0);
+    wrong.kind = MESSAGE_DATA;
+    wrong.flags = FLAG_COPY;
+    wrong.granted = wrong.count;
+    expect_nothing(p, &wrong, wrong.count);
+}
+
+/* --- what a program is told --- */
+
+static void test_seal_is_not_undone_by_a_record(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = *node_record(p->solo->node, p->region);
+
+    record.sealed = false;
+    solo_record(p->solo, &record);
+    assert_true(node_record(p->solo->node, p->region)->sealed);
+}
+
+static void test_sealed_region_without_bytes_is_not_opened_for_writing(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(8, 0, 0);
+    struct call open = {.kind = CALL_OPEN,
+                        .object = RECORD_REGION,
+                        .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_TRUNCATE,
+                        .name = "/r8"};
+
+    record.sealed = true;
+    record.writers = NODESET_EMPTY;
+    solo_record(p->solo, &record);
+    assert_int_equal(solo_do(p->solo, 3, &open), DSM_ESEALED);
+}
+
+static void test_seal_of_a_region_that_goes_meanwhile_is_stale(void **state)
+{
+    struct solo_page *p = *state;
+    struct record record = solo_region(8, 4, 0);
+    struct call seal = {.kind = CALL_SEAL};
+    uint64_t number;
+
+    solo_record(p->solo, &record);
+    (void)solo_map(p->solo, 3, &record, &seal.handle);
+    p->solo->keeps_news = true;
+    number = solo_call(p->solo, 3, &seal);
+    assert_int_equal(solo_error(p->solo, number), 1);
+    record.deleted = record.unlinked = true;
+    record.readers = record.writers = NODESET_EMPTY;
+    solo_record(p->solo, &record);
+    solo_tell(p->solo, 0);
+    assert_int_equal(solo_error(p->solo, number), DSM_ESTALE);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_answers_that_fit_no_wish_change_nothing, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_seat_below_who_has_died_or_oneself_is_given_back,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused_wish_is_uttered_anew, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_more_wishes_than_honest_nodes_have_are_dropped, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_wish_outside_the_region_or_for_nothing_is_refused,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_seal_under_way_keeps_writers_out, set_up, tear_down),
+        TEST(test_answers_that_fit_no_wish_change_nothing),
+        TEST(test_seat_below_who_has_died_or_oneself_is_given_back),
+        TEST(test_refused_wish_is_uttered_anew),
+        TEST(test_more_wishes_than_honest_nodes_have_are_dropped),
+        TEST(test_wish_outside_the_region_or_for_nothing_is_refused),
+        TEST(test_wish_for_pages_of_two_homes_is_refused),
+        TEST(test_seal_under_way_keeps_writers_out),
+        TEST(test_search_that_is_not_answered_is_repeated),
+        TEST(test_search_goes_on_after_an_answer_about_no_page),
+        TEST(test_what_a_search_finds_may_come_in_parts),
+        TEST(test_answers_to_ordinary_requests_change_nothing),
+        TEST(test_seal_is_not_undone_by_a_record),
+        TEST(test_sealed_region_without_bytes_is_not_opened_for_writing),
+        TEST(test_seal_of_a_region_that_goes_meanwhile_is_stale),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -338,7 +338,14 @@ static void test_words_are_for_who_may_write_to_a_region(void **state)
     struct parties *p = *state;
     struct call call = {.kind = CALL_TOKENS, .handle = p->sem[1][1]};
     struct call open = {.kind = CALL_OPEN, .object = RECORD_REGION, .name = "/r"};
+    struct call empty = {.kind = CALL_OPEN,
+                         .object = RECORD_REGION,
+                         .oflag = CALL_OFLAG_CREATE | CALL_OFLAG_WRITE,
+                         .mode = 0666,
+                         .name = "/empty"};
 
+    assert_int_equal(cluster_call(p->cluster, 1, 1, &call).error, DSM_EINVAL);
+    call.handle = cluster_call(p->cluster, 1, 1, &empty).handle;
     assert_int_equal(cluster_call(p->cluster, 1, 1, &call).error, DSM_EINVAL);
     call.handle = cluster_call(p->cluster, 1, 1, &open).handle;
     assert_int_equal(cluster_call(p->cluster, 1, 1, &call).error, DSM_EACCES);
