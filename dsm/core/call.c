@@ -157,10 +157,6 @@ static int32_t check(const struct calls *calls, const struct handle *handle,
     if (call->op == SYNC_BARRIER && (call->value == 0 || call->value > UINT32_MAX)) {
         return DSM_EINVAL;
     }
-    if (call->op == SYNC_LOCK && (call->value > region->record.size_bytes ||
-                                  call->operand > region->record.size_bytes - call->value)) {
-        return DSM_ERANGE;
-    }
     return region_home_is_lost(calls->context, region, call_home(region, call->offset)) ? DSM_EDOWN
                                                                                       : 0;
 }
@@ -193,8 +189,6 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
     }
     if (call->op == SYNC_LOCK) {
         sync->operand = sync->is_try;
-        sync->bound_offset = call->value;
-        sync->bound_bytes = call->operand;
     } else if (call->op == SYNC_SEM_WAIT) {
         sync->value = sync->is_try;
     } else {

@@ -25,7 +25,6 @@ struct sync_call {
     uint64_t value;
     uint64_t operand;
     uint64_t deadline_ms;
-    uint64_t bound_offset, bound_bytes; /* LOCK: what it protects */
     uint64_t after_round; /* BARRIER: it is in a later round of its home (S7) */
     uint8_t op;
     bool is_try;       /* timeout 0 */

@@ -35,9 +35,8 @@ enum call_kind {
     CALL_MAP,      /* handle, offset, size_bytes, rights -> map, id, size_bytes */
     CALL_UNMAP,    /* map */
     CALL_UNLINK,   /* name, object */
-    CALL_SYNC,     /* handle, op, offset, value, operand, timeout_ms -> value; LOCK: value and
-                      operand are where the bytes begin that it protects and how many they are,
-                      0: unknown; UNLOCK: value 1: nobody waits for the reply */
+    CALL_SYNC,     /* handle, op, offset, value, operand, timeout_ms -> value; UNLOCK: value 1:
+                      nobody waits for the reply */
     CALL_TOKENS,   /* handle -> value: the client's number in its region's table (token_word.h) */
     CALL_SEAL,     /* handle */
     CALL_ADVISE,   /* handle, offset, size_bytes, op: enum dsm_advice */
