@@ -136,6 +136,14 @@ MUTATIONS = [
     ('send no call again', 'mutex-progress', 'c_queued[slot] = 1;\n            send_call(slot)',
      'c_queued[slot] = 1'),
 ]
+# Kinds that are in neither model, and what looks at them instead.
+NOT_MODELLED = {
+    'BARRIER_OVER': 'it takes more than three nodes: dsm-sim, test_barrier.c',
+    'PULL': 'a sealed region has no owner: dsm-sim, test_sealed.c, test_stories_sealed.c',
+    'SEAT': 'as PULL',
+    'SEAL': 'as PULL',
+    'SEALED': 'as PULL',
+}
 # Steps that no configuration reaches: the ends of processes that wait for ever.
 UNREACHED = [r'-end-']
 
@@ -146,14 +154,15 @@ def read(name):
 
 
 def check_kinds(header):
-    """The model has exactly the kinds of the core, each of them sent and received."""
+    """The models have all kinds of the core but NOT_MODELLED, each of them sent and received."""
     with open(header, encoding='utf-8') as file:
         text = file.read()
     core = set(re.findall(r'^    X\(\d+, (\w+),\s*(?:\\\n\s*)?FIELDS_COMMON', text, re.M))
     listed = re.search(r'mtype = \{([^}]*)\}', read('messages.pml')).group(1)
     model = set(re.findall(r'\w+', listed))
     steps = read(PAGE) + read(SYNC)
-    wrong = [f'{kind}: in one of message.h and messages.pml only' for kind in core ^ model]
+    wrong = [f'{kind}: in one of message.h and messages.pml only'
+             for kind in sorted(core ^ model ^ NOT_MODELLED.keys())]
     for kind in sorted(model):
         if not re.search(rf'send\({kind}\b', steps):
             wrong.append(f'{kind}: nobody sends it')

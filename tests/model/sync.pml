@@ -147,9 +147,22 @@ inline send(kind_, to_, flags_, op_, number_, floor_, value_)
 #define HOME_IS_LOST(n) (epoch[n] && dead[HOME])
 #define COUNT_INSIDE (inside[0] + inside[1] + inside[2])
 
+/* S9: who only tries waits for an answer to RECALL, and for no program. */
+inline check_tries()
+{
+    j = 0;
+    do
+    :: j < NODES * ENTRIES ->
+        assert(o_state[j] != WAITING || !o_try[j] || recall == RECALL_SENT);
+        j++
+    :: else -> break
+    od
+}
+
 /* The properties of every state. */
 inline check()
 {
+    check_tries();
     assert(COUNT_INSIDE <= 1);                              /* S1 */
     assert(value <= 16);                                    /* never below zero */
     assert(OBJECT != SEM || value == 0 || len(waiters) == 0); /* S2 */
