@@ -220,7 +220,7 @@ MUTATIONS = [
              'token->request);\n    token->is_recalled = false;'),
     Mutation('word_is_not_taken', 'L3', 'who holds it is told from what was known', TOKEN,
              '        token->state = TOKEN_ASKED;\n        act(calls, token, TOKEN_TAKE, 0);',
-             '        token->state = TOKEN_KNOWN;', ('O6',)),
+             '        token->state = TOKEN_KNOWN;', ('O6', 'O11')),
     Mutation('held_goes_back', 'L4', 'a mutex is given back though a program holds it', TOKEN,
              '    } else if (token->holder != NULL) {\n        work_held',
              '    } else if (token->holder != NULL && !token->is_recalled) {\n        work_held',
