@@ -39,6 +39,14 @@ def check_convert(program):
     return wrong
 
 
+def is_tail(line):
+    """Is the p99 on the side of what is worse? The median is that of rounds, so it may lie a bit
+    on the other one."""
+    if line['more_is_better']:
+        return 0 < line['p99'] <= line['median'] * 2
+    return line['p99'] >= line['median'] * 0.5
+
+
 def main(program):
     done = subprocess.run([program, '--local', '--json', '--pin', 'none', 'all'],
                           stdout=subprocess.PIPE, timeout=500, check=False)
@@ -51,7 +59,7 @@ def main(program):
             wrong.append(f'{name} is missing')
         elif not KEYS <= line.keys():
             wrong.append(f'{name} has no {sorted(KEYS - line.keys())}')
-        elif line['median'] <= 0 or line['limit'] <= 0 or line['p99'] < line['median'] * 0.5:
+        elif line['median'] <= 0 or line['limit'] <= 0 or not is_tail(line):
             wrong.append(f'{name} is implausible: {line}')
     # Pages in runs: what is read or written in order takes a few messages for each MiB.
     for name, bound in (('stream', 0.05), ('stream-back', 0.1), ('stream-column', 0.3),
