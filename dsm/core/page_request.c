@@ -118,6 +118,7 @@ void request_close(struct pages *pages, struct page_request *request)
     pool_put(&pages->requests, request);
 }
 
+/* Who waits for a group may have touched any page of it, and waits for the last that it lacks. */
 static void retry_waiters(struct pages *pages, struct page_request *request, uint64_t page,
                           uint64_t end)
 {
@@ -125,7 +126,7 @@ static void retry_waiters(struct pages *pages, struct page_request *request, uin
         struct waiter *waiter = list_object(place, struct waiter, place);
 
         place = place->next;
-        if (waiter->page >= page && waiter->page < end) {
+        if (waiter->assembly != NULL || (waiter->page >= page && waiter->page < end)) {
             list_remove(&waiter->place);
             list_add_tail(&pages->retry, &waiter->place);
         }

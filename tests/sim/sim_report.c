@@ -27,7 +27,14 @@ static void tell_program(struct sim_text *out, const struct sim *sim, uint32_t i
 
 void sim_print_summary(const struct sim *sim, char *text, size_t bytes)
 {
-    static const char *const lives[] = {"alive", "retiring", "dead", "declared dead"};
+    static const char *const lives[] = {
+        [SIM_ALIVE] = "alive",
+        [SIM_RETIRING] = "retiring",
+        [SIM_SILENT] = "not heard of by the keeper",
+        [SIM_OUTCAST] = "declared dead, and lives",
+        [SIM_DEAD] = "dead",
+        [SIM_GONE] = "declared dead",
+    };
     struct sim_text out = {text, bytes, 0};
 
     sim_text_add(&out, "after %llu events, at %llu ms%s: %u nodes, %llu pages, %u programs\n",

@@ -13,9 +13,10 @@
 
 #define PAGE 5u
 
-static int set_up(void **state)
+static int set_up_on(void **state, uint32_t hardware_page, uint32_t read_ahead_pages)
 {
-    struct node_config config = {.resend_ms = 100, .read_ahead_pages = 1};
+    struct node_config config = {
+        .resend_ms = 100, .page_bytes = hardware_page, .read_ahead_pages = read_ahead_pages};
     struct solo_page *p = solo_page_new(&config);
     struct record record = solo_region(7, 600, 0);
 
@@ -26,6 +27,16 @@ static int set_up(void **state)
     p->map = 0;
     *state = p;
     return 0;
+}
+
+static int set_up(void **state)
+{
+    return set_up_on(state, 0, 1);
+}
+
+static int set_up_groups(void **state)
+{
+    return set_up_on(state, 4 * SOLO_PAGE_BYTES, 64);
 }
 
 static int tear_down(void **state)
@@ -426,6 +437,35 @@ static void test_seal_of_a_region_that_goes_meanwhile_is_stale(void **state)
 
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
+/* It came when the group's first pages were here; the request that brings the last goes further. */
+static void test_thread_gets_its_group_when_the_last_page_of_it_is_in(void **state)
+{
+    struct solo_page *p = *state;
+    struct call advise = {
+        .kind = CALL_ADVISE, .op = DSM_ADVICE_WILL_NEED, .size_bytes = 12 * SOLO_PAGE_BYTES};
+    struct message data;
+
+    touch(p, 100);
+    advise.handle = p->handle;
+    solo_forget(p->solo);
+    assert_int_equal(solo_do(p->solo, 3, &advise), 0);
+    data = answer_of(p, MESSAGE_DATA, 0);
+    assert_int_equal(data.page, 0);
+    assert_in_range(data.count, 9, 12);
+    data.count = 3;
+    data.granted = 3;
+    solo_message(p->solo, &data, 3);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 0, false);
+    data.page = 3;
+    data.count = 2;
+    data.granted = 2;
+    solo_message(p->solo, &data, 2);
+    assert_non_null(solo_action(p->solo, ACTION_GATHER, 0));
+    assert_int_equal(solo_action(p->solo, ACTION_GATHER, 0)->page, 0);
+    assert_null(solo_action(p->solo, ACTION_GATHER, 1));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -443,6 +483,8 @@ int main(void)
         TEST(test_seal_is_not_undone_by_a_record),
         TEST(test_sealed_region_without_bytes_is_not_opened_for_writing),
         TEST(test_seal_of_a_region_that_goes_meanwhile_is_stale),
+        cmocka_unit_test_setup_teardown(test_thread_gets_its_group_when_the_last_page_of_it_is_in,
+                                        set_up_groups, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
