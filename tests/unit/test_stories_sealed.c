@@ -101,6 +101,32 @@ static void expect_read(struct story *story, uint32_t node, uint64_t page)
     cluster_run(story->cluster);
 }
 
+/* Node 0 gives the region up, another node opens it for writing; the handle there. */
+static uint64_t leave_to_writer(struct story *story, uint32_t node)
+{
+    call_with(story, 0, CALL_UNMAP, 0);
+    call_with(story, 0, CALL_CLOSE, 0);
+    return open_for(story, node, CALL_OFLAG_WRITE).handle;
+}
+
+/* A node writes pages as 100 + their number, and seals the region when node 0 has given it up. */
+static void seal_written_by(struct story *story, uint32_t node, uint64_t page, uint64_t count)
+{
+    struct call seal = {.kind = CALL_SEAL,
+                        .handle = open_for(story, node, CALL_OFLAG_WRITE).handle};
+    struct call unmap = {.kind = CALL_UNMAP,
+                         .map = cluster_map(story->cluster, node, 1, seal.handle)};
+
+    for (uint64_t end = page + count; page < end; page++) {
+        cluster_write(story->cluster, node, unmap.map, page, 100 + page);
+    }
+    cluster_run(story->cluster);
+    call_with(story, 0, CALL_UNMAP, 0);
+    call_with(story, 0, CALL_CLOSE, 0);
+    cluster_call(story->cluster, node, 1, &unmap);
+    assert_int_equal(cluster_call(story->cluster, node, 1, &seal).error, 0);
+}
+
 /* --- sealing --- */
 
 static void test_writer_elsewhere_keeps_a_region_from_being_sealed(void **state)
@@ -168,18 +194,12 @@ static void test_name_of_a_sealed_region_goes_to_a_new_one_that_is_not(void **st
 static void test_seal_waits_until_the_home_knows(void **state)
 {
     struct story story = begin(3);
-    struct call open = {.kind = CALL_OPEN,
-                        .object = RECORD_REGION,
-                        .oflag = CALL_OFLAG_WRITE,
-                        .name = "/r"};
     struct call seal = {.kind = CALL_SEAL};
     struct reply reply;
     uint64_t number;
 
     (void)state;
-    call_with(&story, 0, CALL_UNMAP, 0);
-    call_with(&story, 0, CALL_CLOSE, 0);
-    seal.handle = cluster_call(story.cluster, 2, 1, &open).handle;
+    seal.handle = leave_to_writer(&story, 2);
     story.cluster->is_late[0] = true; /* the home hears nothing new of the catalog */
     cluster_take_log(story.cluster);
     number = cluster_call_start(story.cluster, 2, 1, &seal);
@@ -199,18 +219,12 @@ static void test_seal_waits_until_the_home_knows(void **state)
 static void test_seal_does_not_wait_for_a_dead_home(void **state)
 {
     struct story story = begin(3);
-    struct call open = {.kind = CALL_OPEN,
-                        .object = RECORD_REGION,
-                        .oflag = CALL_OFLAG_WRITE,
-                        .name = "/r"};
     struct call seal = {.kind = CALL_SEAL};
     struct reply reply;
     uint64_t number;
 
     (void)state;
-    call_with(&story, 0, CALL_UNMAP, 0);
-    call_with(&story, 0, CALL_CLOSE, 0);
-    seal.handle = cluster_call(story.cluster, 2, 1, &open).handle;
+    seal.handle = leave_to_writer(&story, 2);
     story.cluster->is_held[2][0] = true;
     number = cluster_call_start(story.cluster, 2, 1, &seal);
     cluster_run(story.cluster);
@@ -306,22 +320,9 @@ static void test_nodes_that_ask_at_once_get_it_down_the_tree(void **state)
 static void test_bytes_of_an_owner_elsewhere_come_to_the_home_first(void **state)
 {
     struct story story = begin(4);
-    struct reply writer = open_for(&story, 3, CALL_OFLAG_WRITE);
-    struct call map = {.kind = CALL_MAP,
-                       .handle = writer.handle,
-                       .size_bytes = PAGES * CLUSTER_PAGE_BYTES,
-                       .rights = RIGHTS_READ | RIGHTS_WRITE};
-    struct call seal = {.kind = CALL_SEAL, .handle = writer.handle};
-    struct call unmap = {.kind = CALL_UNMAP};
 
     (void)state;
-    unmap.map = cluster_call(story.cluster, 3, 1, &map).map;
-    cluster_write(story.cluster, 3, unmap.map, 5, 105);
-    cluster_run(story.cluster);
-    call_with(&story, 0, CALL_UNMAP, 0);
-    call_with(&story, 0, CALL_CLOSE, 0);
-    cluster_call(story.cluster, 3, 1, &unmap);
-    assert_int_equal(cluster_call(story.cluster, 3, 1, &seal).error, 0);
+    seal_written_by(&story, 3, 5, 1);
     map_for_reading(&story, 1);
     cluster_take_log(story.cluster);
     expect_read(&story, 1, 5);
@@ -438,24 +439,10 @@ static void test_what_others_have_is_read_when_the_home_is_dead(void **state)
 static void test_page_lost_at_a_living_home_is_found_elsewhere(void **state)
 {
     struct story story = begin(4);
-    struct reply writer = open_for(&story, 3, CALL_OFLAG_WRITE);
-    struct call map = {.kind = CALL_MAP,
-                       .handle = writer.handle,
-                       .size_bytes = PAGES * CLUSTER_PAGE_BYTES,
-                       .rights = RIGHTS_READ | RIGHTS_WRITE};
-    struct call seal = {.kind = CALL_SEAL, .handle = writer.handle};
-    struct call unmap = {.kind = CALL_UNMAP};
     nodeset home_has;
 
     (void)state;
-    unmap.map = cluster_call(story.cluster, 3, 1, &map).map;
-    cluster_write(story.cluster, 3, unmap.map, 5, 105);
-    cluster_write(story.cluster, 3, unmap.map, 6, 106);
-    cluster_run(story.cluster);
-    call_with(&story, 0, CALL_UNMAP, 0);
-    call_with(&story, 0, CALL_CLOSE, 0);
-    cluster_call(story.cluster, 3, 1, &unmap);
-    assert_int_equal(cluster_call(story.cluster, 3, 1, &seal).error, 0);
+    seal_written_by(&story, 3, 5, 2);
     map_for_reading(&story, 1);
     map_for_reading(&story, 2);
     expect_read(&story, 1, 5);
