@@ -17,6 +17,20 @@ def opened(cluster, size, protections, options=''):
     return tools
 
 
+def share_in_turn(tools, size, turn):
+    """Each writes its third of the bytes, all meet at a barrier, and each finds what all wrote."""
+    for who, tool in enumerate(tools):
+        tool.send(f'share 0 {who} 3 {size} {10 * turn + who}')
+    for tool in tools:
+        tool.answer()
+        tool.send('barrier 0 0 3 60000')
+    for tool in tools:
+        tool.answer()
+    seeds = ' '.join(str(10 * turn + who) for who in range(3))
+    for tool in tools:
+        same(tool.do(f'shared 0 3 {size} {seeds}'), '0', f'wrong bytes in turn {turn}')
+
+
 def stat(tool):
     words = [int(word) for word in tool.do('viewstat 0').split()]
     return dict(zip(('views', 'filled', 'released', 'bytes_released', 'acquired',
@@ -53,16 +67,8 @@ def test_neighbouring_bytes_of_three_writers_are_all_kept(cluster):
     for options in ('', '16384 1'):
         tools = opened(cluster, size, ('wv', 'wv', 'w'), options)
         for turn in range(1, 4):
-            for who, tool in enumerate(tools):
-                tool.send(f'share 0 {who} 3 {size} {10 * turn + who}')
+            share_in_turn(tools, size, turn)
             for tool in tools:
-                tool.answer()
-                tool.send('barrier 0 0 3 60000')
-            for tool in tools:
-                tool.answer()
-            seeds = ' '.join(str(10 * turn + who) for who in range(3))
-            for tool in tools:
-                same(tool.do(f'shared 0 3 {size} {seeds}'), '0', f'wrong bytes in turn {turn}')
                 tool.do('barrier 0 8 1 1000')
         for tool in tools:
             tool.close()
@@ -76,16 +82,7 @@ def test_two_programs_of_one_host_and_a_plain_one_share_pages(cluster):
     for tool in tools[1:]:
         tool.open(name, flags='w', protection='wv')
     for turn in range(1, 4):
-        for who, tool in enumerate(tools):
-            tool.send(f'share 0 {who} 3 {size} {10 * turn + who}')
-        for tool in tools:
-            tool.answer()
-            tool.send('barrier 0 0 3 60000')
-        for tool in tools:
-            tool.answer()
-        seeds = ' '.join(str(10 * turn + who) for who in range(3))
-        for tool in tools:
-            same(tool.do(f'shared 0 3 {size} {seeds}'), '0', f'wrong bytes in turn {turn}')
+        share_in_turn(tools, size, turn)
 
 
 @system_calls_touch_regions
