@@ -12,7 +12,8 @@ import subprocess
 import sys
 
 OPERATIONS = ['fault', 'fault-busy', 'dirty', 'stream', 'hit', 'upgrade', 'pingpong', 'lock',
-              'barrier', 'counter']
+              'barrier', 'counter', 'fault-64k', 'fault-2m', 'stream-64k', 'stream-2m', 'sealed',
+              'sealed-not', 'sealed-sends']
 TYPES = ['u8', 'u16', 'u32', 'u64', 'f32', 'f64', 'pixel', 'odd']
 KEYS = {'op', 'pinning', 'median', 'p99', 'limit', 'ratio', 'unit', 'messages_per_op'}
 
@@ -64,13 +65,16 @@ def main(program):
     # Pages in runs: what is read or written in order takes a few messages for each MiB.
     for name, bound in (('stream', 0.05), ('stream-back', 0.1), ('stream-column', 0.3),
                         ('stream-hint', 0.25), ('stream-write', 0.05), ('stream-rewrite', 0.05),
-                        ('second-toucher', 0)):
+                        ('sealed', 0.05), ('sealed-not', 0.05), ('second-toucher', 0)):
         if by_name.get(name, {}).get('messages_per_op', 0) > bound:
             wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages a page')
     # READ and DATA, and the CONFIRM that nobody waits for; a lock and its unlock are four.
-    for name, bound in (('fault', 3.1), ('upgrade', 3.1), ('pingpong', 4.1), ('barrier', 4.1)):
+    for name, bound in (('fault', 3.1), ('fault-64k', 3.1), ('fault-2m', 3.1), ('upgrade', 3.1),
+                        ('pingpong', 4.1), ('barrier', 4.1)):
         if by_name.get(name, {}).get('messages_per_op', 0) > bound:
             wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages an operation')
+    if by_name.get('sealed-sends', {}).get('median', 0) > 2:
+        wrong.append('a host sends pages of a sealed region more than twice')
     wrong += check_convert(program)
     for line in lines:
         print(json.dumps(line))

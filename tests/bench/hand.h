@@ -13,6 +13,7 @@ struct hand {
     struct dsm_region *region; /* the one that is measured, NULL: none */
     uint8_t *memory;           /* where it is mapped */
     uint64_t size_bytes;
+    uint32_t page_bytes; /* of the region */
     char name[64];
     double *samples; /* SAMPLES_MAX of them */
     struct board *board;

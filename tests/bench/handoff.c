@@ -6,6 +6,7 @@
 #include <linux/userfaultfd.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -16,10 +17,6 @@
 
 #include "tests/bench/process.h"
 #include "tests/bench/shuffle.h"
-
-#define PAGE_BYTES 4096u
-/* Twice as many pages as faults: only every other page is touched, as in the measured operation. */
-#define HANDOFF_BYTES ((size_t)HANDOFF_FAULTS_MAX * 2 * PAGE_BYTES)
 
 static int fail(const char *what)
 {
@@ -43,15 +40,16 @@ static int uffd_open(void)
 }
 
 /* The other process: waits in epoll as an agent does, and copies a page in for each event. */
-static void handoff_serve(int uffd)
+static void handoff_serve(int uffd, const _Atomic uint32_t *page_bytes)
 {
-    static const uint8_t page[PAGE_BYTES] = {1};
+    uint8_t *page = malloc(HANDOFF_PAGE_BYTES_MAX);
     struct epoll_event interest = {.events = EPOLLIN}, event;
     int epoll = epoll_create1(EPOLL_CLOEXEC);
 
-    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, uffd, &interest)) {
+    if (!page || epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, uffd, &interest)) {
         _exit(1);
     }
+    memset(page, 1, HANDOFF_PAGE_BYTES_MAX);
     for (;;) {
         struct uffd_msg message;
 
@@ -59,10 +57,11 @@ static void handoff_serve(int uffd)
             _exit(1);
         }
         while (read(uffd, &message, sizeof(message)) == (ssize_t)sizeof(message)) {
+            uint64_t len_bytes = atomic_load(page_bytes);
             struct uffdio_copy copy = {
-                .dst = message.arg.pagefault.address & ~(uint64_t)(PAGE_BYTES - 1),
+                .dst = message.arg.pagefault.address & ~UINT64_C(4095), /* its first byte */
                 .src = (uintptr_t)page,
-                .len = PAGE_BYTES,
+                .len = len_bytes,
                 .mode = UFFDIO_COPY_MODE_WP,
             };
 
@@ -81,6 +80,12 @@ int handoff_open(struct handoff *handoff)
                                          UFFD_FEATURE_WP_HUGETLBFS_SHMEM};
 
     *handoff = (struct handoff){.memfd = -1, .uffd = -1, .memory = MAP_FAILED};
+    void *shared = mmap(NULL, sizeof(*handoff->page_bytes), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) {
+        return fail("mmap");
+    }
+    handoff->page_bytes = shared;
     handoff->memfd = memfd_create("dsm-bench", MFD_CLOEXEC);
     if (handoff->memfd < 0 || ftruncate(handoff->memfd, (off_t)HANDOFF_BYTES)) {
         fail("memfd");
@@ -105,7 +110,7 @@ int handoff_open(struct handoff *handoff)
     handoff->server = fork();
     if (handoff->server == 0) {
         child_prepare(SIGKILL);
-        handoff_serve(handoff->uffd);
+        handoff_serve(handoff->uffd, handoff->page_bytes);
     }
     if (handoff->server < 0) {
         handoff->server = 0;
@@ -124,6 +129,7 @@ void handoff_close(struct handoff *handoff)
         kill(handoff->server, SIGKILL);
         waitpid(handoff->server, NULL, 0);
     }
+    munmap((void *)(uintptr_t)handoff->page_bytes, sizeof(*handoff->page_bytes));
     if (handoff->memory != MAP_FAILED) {
         munmap(handoff->memory, HANDOFF_BYTES);
     }
@@ -135,20 +141,23 @@ void handoff_close(struct handoff *handoff)
     }
 }
 
-int handoff_measure(struct handoff *handoff, double *samples, size_t count)
+int handoff_measure(struct handoff *handoff, uint32_t page_bytes, double *samples, size_t count)
 {
     uint32_t order[HANDOFF_FAULTS_MAX];
 
-    if (count > HANDOFF_FAULTS_MAX) {
+    /* Only every other page is touched, as in the measured operation. */
+    if (count > HANDOFF_FAULTS_MAX || count * 2 * page_bytes > HANDOFF_BYTES ||
+        page_bytes > HANDOFF_PAGE_BYTES_MAX) {
         return -1;
     }
+    atomic_store(handoff->page_bytes, page_bytes);
     if (fallocate(handoff->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
                   (off_t)HANDOFF_BYTES)) {
         return fail("fallocate");
     }
     shuffle(order, (uint32_t)count, 1);
     for (size_t i = 0; i < count; i++) {
-        volatile const uint8_t *byte = handoff->memory + (size_t)order[i] * 2 * PAGE_BYTES;
+        volatile const uint8_t *byte = handoff->memory + (size_t)order[i] * 2 * page_bytes;
         double begin = clock_us();
 
         if (*byte != 1) {

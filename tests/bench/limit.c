@@ -129,7 +129,7 @@ static void tls_answer(struct tls_end *end, const uint8_t *payload)
 
     while (!tls_next(end, &frame)) {
         if (message_unpack(frame.head, frame.head_bytes, &request) ||
-            request.page > BULK_FRAME_BYTES) {
+            request.page > PAYLOAD_BYTES_MAX) {
             return;
         }
         end->polls = request.count == COUNT_POLLS;
@@ -158,7 +158,7 @@ static void answer_one(struct tls_end *end, const uint8_t *payload)
 
 void tls_serve(struct tls_end *end, int listen_fd)
 {
-    uint8_t *payload = calloc(1, BULK_FRAME_BYTES);
+    uint8_t *payload = calloc(1, PAYLOAD_BYTES_MAX);
 
     signal(SIGCHLD, SIG_IGN); /* nobody waits for them */
     while (payload) {

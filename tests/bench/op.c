@@ -8,6 +8,7 @@
 #include "tests/bench/process.h"
 
 #define LIMIT_SAMPLES 400u
+#define LIMIT_SAMPLES_2M 16u
 #define BULK_BYTES (UINT64_C(256) << 20)
 #define WARM_BYTES (UINT64_C(256) << 20)
 
@@ -153,7 +154,7 @@ int run_timed_all(struct run *run, unsigned count, order_function function, uint
 static int region_order(struct run *run, unsigned host, order_function function,
                         uint64_t size_bytes)
 {
-    struct order order = {.a = size_bytes, .b = run->window_ms};
+    struct order order = {.a = size_bytes, .b = run->window_ms, .c = run->page_bytes};
 
     snprintf(order.text, sizeof(order.text), "%s", run->region);
     return run_do_program(run, host, 0, function, &order);
@@ -191,10 +192,13 @@ int run_take_limit(struct run *run, enum limit limit, bool polls, uint32_t *coun
         order_function function;
         uint64_t a, b;
     } orders[] = {
-        [LIMIT_HANDOFF] = {order_handoff, 0, LIMIT_SAMPLES},
+        [LIMIT_HANDOFF] = {order_handoff, BENCH_PAGE_BYTES, LIMIT_SAMPLES},
+        [LIMIT_HANDOFF_64K] = {order_handoff, 64 << 10, LIMIT_SAMPLES},
+        [LIMIT_HANDOFF_2M] = {order_handoff, 2 << 20, LIMIT_SAMPLES_2M},
         [LIMIT_TRIP_64] = {order_round_trips, 0, LIMIT_SAMPLES},
         [LIMIT_TRIP_4096] = {order_round_trips, BENCH_PAGE_BYTES, LIMIT_SAMPLES},
         [LIMIT_TRIP_64K] = {order_round_trips, 64 << 10, LIMIT_SAMPLES},
+        [LIMIT_TRIP_2M] = {order_round_trips, 2 << 20, LIMIT_SAMPLES_2M},
         [LIMIT_BULK] = {order_bulk, BULK_BYTES, 0},
     };
     struct outcome outcome;
@@ -223,7 +227,7 @@ static int take_part(struct run *run, const struct part *part, bool polls, struc
 
 static bool is_trip(enum limit limit)
 {
-    return limit == LIMIT_TRIP_64 || limit == LIMIT_TRIP_4096 || limit == LIMIT_TRIP_64K;
+    return limit >= LIMIT_TRIP_64 && limit <= LIMIT_TRIP_2M;
 }
 
 /* Ends that poll are compared only where there is a trip, and each can have a CPU. */

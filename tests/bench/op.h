@@ -20,10 +20,13 @@ enum { HOST_A = 0, /* where regions are made and have their home */ HOST_B = 1, 
 /** What an operation can be compared with: us each, but for the last. */
 enum limit {
     LIMIT_NONE,
-    LIMIT_HANDOFF,   /* a page fault handed to another process of B, which puts the page there */
+    LIMIT_HANDOFF,     /* a page fault handed to another process of B, which puts the page there */
+    LIMIT_HANDOFF_64K, /* a page of 64 KiB, of 2 MiB */
+    LIMIT_HANDOFF_2M,
     LIMIT_TRIP_64,   /* TLS between B and A, 64 bytes for 64 bytes */
     LIMIT_TRIP_4096, /* 64 bytes for 64 bytes and 4 KiB */
     LIMIT_TRIP_64K,
+    LIMIT_TRIP_2M,
     LIMIT_BULK, /* TLS from A to B as fast as it goes, MB/s */
 };
 
@@ -91,7 +94,7 @@ struct run {
     struct series polled[PARTS_MAX]; /* the same with both ends polling, unless on one CPU */
     uint64_t count_ops;              /* that the messages are for */
     double messages;
-    uint32_t window_ms; /* of regions that are made, as in struct dsm_shm_options */
+    uint32_t window_ms, page_bytes; /* of regions that are made, as in struct dsm_shm_options */
     char region[64];
 };
 

@@ -9,6 +9,7 @@
 #define OPS_FAMILIES(X)                                                                            \
     X(ops_memory)                                                                                  \
     X(ops_stream)                                                                                  \
+    X(ops_large)                                                                                   \
     X(ops_sync)                                                                                    \
     X(ops_contend)                                                                                 \
     X(ops_release)                                                                                 \

@@ -26,7 +26,7 @@ static int round_tls_trips(struct run *run)
 
 static int round_handoff(struct run *run)
 {
-    return run_do(run, HOST_B, order_handoff, 0, SAMPLES) ||
+    return run_do(run, HOST_B, order_handoff, BENCH_PAGE_BYTES, SAMPLES) ||
                    run_add(run, &run->measured, run_worker(run, HOST_B)->board->samples, SAMPLES)
                ? -1
                : 0;

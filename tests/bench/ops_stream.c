@@ -77,19 +77,6 @@ static int order_walk(struct hand *hand, const struct order *order, struct outco
     return 0;
 }
 
-static int order_stream(struct hand *hand, const struct order *order, struct outcome *outcome)
-{
-    if (!hand_has_pages(hand, 0, order->a / BENCH_PAGE_BYTES)) {
-        return DSM_ERANGE;
-    }
-    double begin = clock_us();
-    uint64_t sum = scan_words(hand->memory, order->a);
-
-    hand->samples[0] = (double)order->a / (clock_us() - begin);
-    outcome->count = 1;
-    return sum == scan_expected(order->a) ? 0 : DSM_EPROTO;
-}
-
 /*
  * Read b pages in blocks that lie here and there, each of which the agent was told of some time
  * before; one sample, MB/s.

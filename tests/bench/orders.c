@@ -22,6 +22,7 @@ static int map_region(struct hand *hand, const struct order *order)
     }
     hand->memory = mapped;
     hand->size_bytes = order->a;
+    hand->page_bytes = order->c ? (uint32_t)order->c : BENCH_PAGE_BYTES;
     snprintf(hand->name, sizeof(hand->name), "%s", order->text);
     return 0;
 }
@@ -29,7 +30,8 @@ static int map_region(struct hand *hand, const struct order *order)
 int order_make(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     (void)outcome;
-    struct dsm_shm_options options = {.window_ms = (uint32_t)order->b};
+    struct dsm_shm_options options = {.window_ms = (uint32_t)order->b,
+                                      .page_size = (uint32_t)order->c};
     int error = dsm_shm_open(hand->dsm, order->text, O_RDWR | O_CREAT | O_EXCL, 0600, &options,
                              &hand->region);
 
@@ -107,10 +109,13 @@ int order_read_all(struct hand *hand, const struct order *order, struct outcome 
     return 0;
 }
 
-/* Every other page from order->a on, in random order, so that nothing looks sequential. */
+/* Every other page of the region from order->a on, in random order, so that nothing looks
+ * sequential. */
 static int touch_random(struct hand *hand, const struct order *order, bool write)
 {
-    if (order->b > SAMPLES_MAX || !hand_has_pages(hand, order->a, order->b * 2)) {
+    uint64_t distance = 2 * hand->page_bytes / BENCH_PAGE_BYTES;
+
+    if (order->b > SAMPLES_MAX || !hand_has_pages(hand, order->a, order->b * distance)) {
         return DSM_ERANGE;
     }
     uint32_t *numbers = malloc(order->b * sizeof(*numbers));
@@ -119,7 +124,7 @@ static int touch_random(struct hand *hand, const struct order *order, bool write
         shuffle(numbers, (uint32_t)order->b, order->a + 7);
     }
     for (uint64_t i = 0; i < order->b && !error; i++) {
-        uint64_t page = order->a + (uint64_t)numbers[i] * 2;
+        uint64_t page = order->a + numbers[i] * distance;
         volatile uint8_t *byte = hand->memory + page * BENCH_PAGE_BYTES;
         uint8_t seen = 0;
         double begin = clock_us();
@@ -175,6 +180,19 @@ uint64_t scan_expected(uint64_t len_bytes)
     return sum;
 }
 
+int order_stream(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    if (!hand_has_pages(hand, 0, order->a / BENCH_PAGE_BYTES)) {
+        return DSM_ERANGE;
+    }
+    double begin = clock_us();
+    uint64_t sum = scan_words(hand->memory, order->a);
+
+    hand->samples[0] = (double)order->a / (clock_us() - begin);
+    outcome->count = 1;
+    return sum == scan_expected(order->a) ? 0 : DSM_EPROTO;
+}
+
 int order_compute(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     volatile uint64_t sum = 0;
@@ -198,7 +216,8 @@ int order_stats(struct hand *hand, const struct order *order, struct outcome *ou
 int order_handoff(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     outcome->count = (uint32_t)order->b;
-    return handoff_measure(&hand->handoff, hand->samples, order->b) ? DSM_ESYS : 0;
+    return handoff_measure(&hand->handoff, (uint32_t)order->a, hand->samples, order->b) ? DSM_ESYS
+                                                                                        : 0;
 }
 
 int order_connect(struct hand *hand, const struct order *order, struct outcome *outcome)
