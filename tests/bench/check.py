@@ -13,7 +13,7 @@ import sys
 
 OPERATIONS = ['fault', 'fault-busy', 'dirty', 'stream', 'hit', 'upgrade', 'pingpong', 'lock',
               'barrier', 'counter', 'fault-64k', 'fault-2m', 'stream-64k', 'stream-2m', 'sealed',
-              'sealed-not', 'sealed-sends']
+              'sealed-not', 'sealed-sends', 'barrier-crowd', 'counter-crowd']
 TYPES = ['u8', 'u16', 'u32', 'u64', 'f32', 'f64', 'pixel', 'odd']
 KEYS = {'op', 'pinning', 'median', 'p99', 'limit', 'ratio', 'unit', 'messages_per_op'}
 
@@ -70,7 +70,8 @@ def main(program):
             wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages a page')
     # READ and DATA, and the CONFIRM that nobody waits for; a lock and its unlock are four.
     for name, bound in (('fault', 3.1), ('fault-64k', 3.1), ('fault-2m', 3.1), ('upgrade', 3.1),
-                        ('pingpong', 4.1), ('barrier', 4.1)):
+                        ('pingpong', 4.1), ('barrier', 4.1), ('barrier-crowd', 4.1),
+                        ('counter', 1.4)):
         if by_name.get(name, {}).get('messages_per_op', 0) > bound:
             wrong.append(f'{name}: {by_name[name]["messages_per_op"]} messages an operation')
     if by_name.get('sealed-sends', {}).get('median', 0) > 2:

@@ -19,6 +19,7 @@ struct hand {
     struct board *board;
     struct handoff handoff;
     struct tls_end tls;
+    int meeting_fd; /* listens, between order_meeting_open() and order_meeting() */
 };
 
 #endif

@@ -29,7 +29,7 @@ int tls_end_init(struct tls_end *end, const char *ca, const char *certificate, c
     return 0;
 }
 
-static void tls_end_disconnect(struct tls_end *end)
+void tls_disconnect(struct tls_end *end)
 {
     if (end->link) {
         link_free(end->link);
@@ -43,7 +43,7 @@ static void tls_end_disconnect(struct tls_end *end)
 
 void tls_end_close(struct tls_end *end)
 {
-    tls_end_disconnect(end);
+    tls_disconnect(end);
     if (end->tls) {
         tls_context_free(end->tls);
         end->tls = NULL;
@@ -121,9 +121,10 @@ static int tls_send(struct tls_end *end, const struct message *message, const ui
 }
 
 /* The messages are those of a read miss: READ one way; DATA with page bytes the other way. */
+static const struct message data = {.kind = MESSAGE_DATA, .epoch = 1, .count = 1, .granted = 1};
+
 static void tls_answer(struct tls_end *end, const uint8_t *payload)
 {
-    const struct message data = {.kind = MESSAGE_DATA, .epoch = 1, .count = 1, .granted = 1};
     struct message request;
     struct frame frame;
 
@@ -139,6 +140,30 @@ static void tls_answer(struct tls_end *end, const uint8_t *payload)
             }
         }
     }
+}
+
+int tls_accept(struct tls_end *end, int listen_fd)
+{
+    int one = 1;
+
+    end->fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (end->fd < 0) {
+        return -1;
+    }
+    setsockopt(end->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    return tls_start(end, true);
+}
+
+int tls_take_request(struct tls_end *end)
+{
+    struct frame frame;
+
+    return tls_next(end, &frame);
+}
+
+int tls_answer_request(struct tls_end *end)
+{
+    return tls_send(end, &data, NULL, 0);
 }
 
 /* In the process of one client. */
@@ -170,14 +195,14 @@ void tls_serve(struct tls_end *end, int listen_fd)
             answer_one(end, payload);
             _exit(0);
         }
-        tls_end_disconnect(end);
+        tls_disconnect(end);
     }
     free(payload);
 }
 
 int tls_connect(struct tls_end *end, const char *address, uint16_t port)
 {
-    tls_end_disconnect(end);
+    tls_disconnect(end);
     end->fd = wire_connect(address, port);
     if (end->fd < 0) {
         return -1;

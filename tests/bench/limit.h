@@ -33,6 +33,14 @@ void tls_serve(struct tls_end *end, int listen_fd);
 /** End the connection that there is, and connect to a server of tls_serve(). Returns 0 or -1 with a
  * line on stderr. */
 int tls_connect(struct tls_end *end, const char *address, uint16_t port);
+/** Accept a client at a listening socket; end->tls is borrowed. Returns 0 or -1. */
+int tls_accept(struct tls_end *end, int listen_fd);
+/** Wait for the client's next request, for one frame without payload. Returns 0 or -1. */
+int tls_take_request(struct tls_end *end);
+/** Answer it. Returns 0 or -1. */
+int tls_answer_request(struct tls_end *end);
+/** End the connection that there is. */
+void tls_disconnect(struct tls_end *end);
 /**
  * Time count round trips of 64 bytes for payload_bytes (0: 64 bytes); us each. Both ends poll if
  * the end's `polls` is set. Returns 0 or -1.

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/bench/crowd.h"
 #include "tests/bench/ops.h"
 #include "tests/bench/process.h"
 
@@ -189,6 +190,14 @@ static int round_barrier(struct run *run)
     return run_add(run, &run->measured, run_worker(run, HOST_B)->board->samples, BARRIERS);
 }
 
+static int round_barrier_crowd(struct run *run)
+{
+    return round_barrier(run) || crowd_meet(run, BARRIER_HOSTS, BARRIERS) ||
+                   run_add(run, &run->limits[0], run_worker(run, HOST_B)->board->samples, BARRIERS)
+               ? -1
+               : 0;
+}
+
 /* Each host adds b times to offset a, as fast as it can; us each. */
 static int order_add(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
@@ -206,14 +215,10 @@ static int order_add(struct hand *hand, const struct order *order, struct outcom
 }
 
 /* The rate of the hosts that are not the counter's home, on average; its own is faster. */
-static int round_counter(struct run *run)
+static double rate_of_others(struct run *run)
 {
-    double rate = 0, trips, trip_rate;
-    uint32_t count;
+    double rate = 0;
 
-    if (run_timed_all(run, COUNTER_HOSTS, order_add, OFFSET_COUNTER, ADDS)) {
-        return -1;
-    }
     for (unsigned i = 1; i < COUNTER_HOSTS; i++) {
         double sum_us = 0;
 
@@ -222,17 +227,42 @@ static int round_counter(struct run *run)
         }
         rate += ADDS * 1e6 / sum_us / (COUNTER_HOSTS - 1);
     }
-    run_add_ops(run, COUNTER_HOSTS * ADDS);
-    if (run_add(run, &run->measured, &rate, 1) ||
-        run_take_limit(run, LIMIT_TRIP_64, run->bench->agents_poll, &count)) {
+    return rate;
+}
+
+static int add_at_once(struct run *run)
+{
+    double rate;
+
+    if (run_timed_all(run, COUNTER_HOSTS, order_add, OFFSET_COUNTER, ADDS)) {
         return -1;
     }
-    trips = values_median(run_worker(run, HOST_B)->board->samples, count);
-    trip_rate = 1e6 / trips;
-    if (run->bench->pinning == PIN_1CPU) {
-        trip_rate /= COUNTER_HOSTS - 1; /* all that ask share the CPU */
+    run_add_ops(run, COUNTER_HOSTS * ADDS);
+    rate = rate_of_others(run);
+    return run_add(run, &run->measured, &rate, 1);
+}
+
+static int round_counter(struct run *run)
+{
+    uint32_t count;
+    double rate;
+
+    if (add_at_once(run) || run_take_limit(run, LIMIT_TRIP_64, run->bench->agents_poll, &count)) {
+        return -1;
     }
-    return run_add(run, &run->limits[0], &trip_rate, 1);
+    rate = 1e6 / values_median(run_worker(run, HOST_B)->board->samples, count);
+    return run_add(run, &run->limits[0], &rate, 1);
+}
+
+static int round_counter_crowd(struct run *run)
+{
+    double rate;
+
+    if (add_at_once(run) || crowd_exchange(run, COUNTER_HOSTS, ADDS)) {
+        return -1;
+    }
+    rate = rate_of_others(run);
+    return run_add(run, &run->limits[0], &rate, 1);
 }
 
 static const char trip_64[] = "TLS round trip 64 B / 64 B";
@@ -288,17 +318,41 @@ const struct op ops_sync[] = {
         .round = round_barrier,
     },
     {
+        .name = "barrier-crowd",
+        .text = "the same, beside a barrier of three programs by TLS alone",
+        .meaning = "What three hosts on these CPUs can have at all: two programs tell one of the "
+                   "third by TLS that they have come, which answers both. There are no agents, "
+                   "so that three processes take turns in place of six; who waits sleeps.",
+        .unit = "us",
+        .limit_is = "three programs that meet by messages over TLS",
+        .count_hosts = BARRIER_HOSTS,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .round = round_barrier_crowd,
+    },
+    {
         .name = "counter",
         .text = "dsm_fetch_add on one counter by three hosts, per host",
         .meaning = "How often a host adds to a counter while two others do the same.",
         .unit = "1/s",
-        .limit_is = "one TLS round trip 64 B / 64 B after the other; on 1 cpu half: two hosts ask",
+        .limit_is = "one program alone that makes one TLS round trip 64 B / 64 B after the other",
         .target = {TARGET_RATIO_MIN, 0.8, 0},
         .is_rate = true,
         .count_hosts = COUNTER_HOSTS,
         .region_bytes = BENCH_PAGE_BYTES,
         .peers = {"mpi-fetch-add"},
         .round = round_counter,
+    },
+    {
+        .name = "counter-crowd",
+        .text = "the same, beside three programs that exchange messages",
+        .meaning = "What three hosts on these CPUs can have at all: a program of each exchanges "
+                   "messages with host a, at the same time; who waits sleeps.",
+        .unit = "1/s",
+        .limit_is = "three programs, each one TLS round trip 64 B / 64 B after the other",
+        .is_rate = true,
+        .count_hosts = COUNTER_HOSTS,
+        .region_bytes = BENCH_PAGE_BYTES,
+        .round = round_counter_crowd,
     },
     {.name = NULL},
 };

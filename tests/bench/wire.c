@@ -54,6 +54,24 @@ int wire_connect(const char *address, uint16_t port)
     return fd;
 }
 
+int wire_listen(uint16_t *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len_bytes = sizeof(address);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) || listen(fd, 8) ||
+        getsockname(fd, (struct sockaddr *)&address, &len_bytes)) {
+        perror("dsm-bench: no socket that listens");
+        if (fd >= 0) {
+            close(fd);
+        }
+        return -1;
+    }
+    *port = ntohs(address.sin_port);
+    return fd;
+}
+
 static int receive_all(int fd, uint8_t *bytes, size_t len_bytes, bool polls)
 {
     while (len_bytes > 0) {

@@ -24,6 +24,9 @@
 ssize_t wire_receive(int fd, void *bytes, size_t size_bytes, bool polls);
 /** Connect to an IPv4 address. Returns the socket, or -1 with a line on stderr. */
 int wire_connect(const char *address, uint16_t port);
+/** A socket that listens at any free IPv4 port, which is written. Returns it, or -1 with a line on
+ * stderr. */
+int wire_listen(uint16_t *port);
 /** Answer a client until it goes. */
 void wire_answer(int fd);
 /** Time count round trips of 64 bytes for payload_bytes; both ends poll if told so; us each.

@@ -16,6 +16,7 @@
 
 #include "tests/bench/hand.h"
 #include "tests/bench/process.h"
+#include "tests/bench/wire.h"
 
 /* The host's own address: its first one that is up and not loopback. */
 static void find_address(bool loopback, char *address, size_t size_bytes)
@@ -42,20 +43,12 @@ static void find_address(bool loopback, char *address, size_t size_bytes)
 /* Serve the limit's TLS in a process of its own on this host; any free port. */
 static int start_limit_server(struct hand *hand, struct board *board, bool loopback)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t len_bytes = sizeof(address);
-    int listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int listen_fd = wire_listen(&board->port);
 
-    if (listen_fd < 0 || bind(listen_fd, (struct sockaddr *)&address, sizeof(address)) ||
-        listen(listen_fd, 8) || getsockname(listen_fd, (struct sockaddr *)&address, &len_bytes)) {
-        perror("dsm-bench: the limit's server");
-        if (listen_fd >= 0) {
-            close(listen_fd);
-        }
+    if (listen_fd < 0) {
         return -1;
     }
     find_address(loopback, board->address, sizeof(board->address));
-    board->port = ntohs(address.sin_port);
     pid_t pid = fork();
     if (pid == 0) {
         child_prepare(SIGKILL);

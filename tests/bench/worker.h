@@ -53,7 +53,8 @@ struct board {
     double samples[SAMPLES_MAX];
     char address[64]; /* where the limit's server of this host listens */
     uint16_t port;
-    char cipher[64]; /* of the last connection to another host's */
+    uint16_t meeting_port; /* of order_meeting_open() */
+    char cipher[64];       /* of the last connection to another host's */
     pid_t handoff_server, limit_server;
     _Atomic bool stop; /* ends an order that goes on until it is told to stop */
 };
