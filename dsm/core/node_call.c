@@ -78,8 +78,8 @@ static void on_advise(struct node *node, const struct client *client, uint64_t n
     uint64_t page_size = region->record.page_size, end = region_pages(region) * page_size;
     uint64_t first, last;
 
-    if (region->record.kind != RECORD_REGION ||
-        (call->op != DSM_ADVICE_WILL_NEED && call->op != DSM_ADVICE_DONE_WITH)) {
+    if (region->record.kind != RECORD_REGION || call->op < DSM_ADVICE_WILL_NEED ||
+        call->op > DSM_ADVICE_MIGRATORY) {
         client_reply_error(&node->context, client->id, number, DSM_EINVAL, NODE_NONE);
     } else if (call->offset > end || call->size_bytes > end - call->offset) {
         client_reply_error(&node->context, client->id, number, DSM_ERANGE, NODE_NONE);
@@ -91,7 +91,7 @@ static void on_advise(struct node *node, const struct client *client, uint64_t n
             last = (call->offset + call->size_bytes) / page_size;
         }
         if (first < last) {
-            pages_advise(&node->pages, region, first, last - first, call->op);
+            pages_advise(&node->pages, region, (struct page_span){first, last - first}, call->op);
         }
         client_reply(&node->context, client->id, number, &done);
     }

@@ -87,8 +87,8 @@ void page_forget(struct pages *pages, const struct region *region, struct page *
     page->owner = 0; /* the version stays: bytes of an older transfer are late (P7) */
 }
 
-void page_grant(struct pages *pages, const struct region *region, struct page *page,
-                       uint32_t state, uint64_t version)
+void page_grant(struct pages *pages, const struct region *region, struct page *page, uint32_t state,
+                uint64_t version)
 {
     if (page->state != PAGE_READ && page->state != PAGE_WRITE) {
         pages->resident_bytes += region->record.page_size;
@@ -104,8 +104,8 @@ void page_grant(struct pages *pages, const struct region *region, struct page *p
 
 /* --- faults --- */
 
-void page_poison(struct pages *pages, const struct region *region, uint64_t page,
-                       uint32_t count, uint32_t node, int32_t error)
+void page_poison(struct pages *pages, const struct region *region, uint64_t page, uint32_t count,
+                 uint32_t node, int32_t error)
 {
     struct page_span run = pages_around(pages, region, page, count);
     struct action *action = context_act_range(pages->context, ACTION_POISON, region->record.id,
@@ -164,7 +164,7 @@ static bool settle(struct pages *pages, const struct waiter *waiter, const struc
             fail_atomic(pages, waiter, DSM_EDOWN);
         } else {
             page_poison(pages, waiter->region, waiter->page, 1,
-                       region_home(waiter->region, waiter->page), DSM_EDOWN);
+                        region_home(waiter->region, waiter->page), DSM_EDOWN);
         }
         return true;
     }
@@ -304,7 +304,7 @@ static void attend(struct pages *pages, struct waiter *waiter)
 void pages_on_fault(struct pages *pages, map_id id, uint64_t number, bool write)
 {
     struct map *map = context_map(pages->context, id);
-    struct page_span group = {0, 0};
+    struct page_span group = {0, 0}, part;
     struct waiter *waiter;
 
     if (map != NULL) {
@@ -320,6 +320,7 @@ void pages_on_fault(struct pages *pages, map_id id, uint64_t number, bool write)
     waiter->region = map->region;
     waiter->page = number;
     waiter->map = id;
+    write = write || pages_pattern(pages, map->region, number, &part) == DSM_ADVICE_MIGRATORY;
     waiter->write = write && map->may_write;
     attend(pages, waiter);
 }

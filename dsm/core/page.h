@@ -6,6 +6,7 @@
 #ifndef DSM_CORE_PAGE_H
 #define DSM_CORE_PAGE_H
 
+#include "dsm_advice.h"
 #include "dsm/core/context.h"
 #include "dsm/core/directory.h"
 
@@ -72,7 +73,7 @@ struct page_request {
     bool needs_grant;
     bool is_ahead; /* nobody waited for it when it was opened */
     bool has_grant;
-    map_id map; /* to fill through when no thread waits */
+    map_id map;       /* to fill through when no thread waits */
     uint16_t source;  /* PULL, SEARCH: whom it asked last */
     uint16_t lacking; /* SEARCH: its first pages that nobody who was asked has */
     uint8_t tries;    /* PULL: repetitions since something came */
@@ -114,13 +115,15 @@ struct ahead {
     int64_t stride; /* from there to the next one's begin */
 };
 
-/** Pieces of advice that are followed at the same time. */
+/** Parts that programs are done with, followed at the same time; and those with a pattern. */
 #define DONE_RANGES 8u
+#define PATTERNS 32u
 
-/** Pages [page, end) that programs here are done with. */
-struct done_range {
+/** Pages [page, end) that programs here gave advice on. */
+struct advice_range {
     region_id region;
     uint64_t page, end;
+    uint32_t advice; /* enum dsm_advice */
 };
 
 /** Turns that are remembered: those of the pages that came last, and of pages that bounce. */
@@ -164,7 +167,9 @@ struct pages {
     struct ahead ahead[AHEAD_STREAMS];
     uint64_t ahead_bytes; /* of pages that were asked for ahead and have not come */
     uint32_t next_done;
-    struct done_range done[DONE_RANGES];
+    struct advice_range done[DONE_RANGES];
+    uint32_t next_pattern; /* how many were told so far */
+    struct advice_range patterns[PATTERNS];
     struct turn turns[TURNS];
     struct pool assembly_pool; /* empty where no region's pages come in groups */
     struct pool deferred_pool;
@@ -235,9 +240,18 @@ void pages_ask_later(struct pages *pages, const struct region *region, map_id ma
  */
 struct page_span pages_alike(const struct pages *pages, const struct region *region, uint64_t page,
                              struct page_span span);
-/** Follow advice (enum dsm_advice) on pages that are in the region (page_ahead.c). */
-void pages_advise(struct pages *pages, const struct region *region, uint64_t page, uint64_t count,
+/** Ask for what of these pages is not here, as far as the budget has room (page_ahead.c). */
+void pages_need(struct pages *pages, const struct region *region, struct page_span span);
+/** Follow advice (enum dsm_advice) on pages that are in the region (page_advice.c). */
+void pages_advise(struct pages *pages, const struct region *region, struct page_span span,
                   uint32_t advice);
+/**
+ * How programs here said that they use a page from now on; DSM_ADVICE_NORMAL: they did not.
+ *
+ * @part written if they did: what they said it of
+ */
+uint32_t pages_pattern(const struct pages *pages, const struct region *region, uint64_t page,
+                       struct page_span *part);
 /** Let some pages go that programs are done with; false: there are none, or not now. */
 bool pages_give_up(struct pages *pages);
 /**

@@ -36,15 +36,27 @@ static uint64_t room_for(const struct pages *pages, const struct region *region)
 }
 
 static struct walk_limits limits_of(const struct pages *pages, const struct region *region,
-                                    bool write)
+                                    uint64_t page, bool write)
 {
-    return (struct walk_limits){
+    struct page_span part = {0, 0};
+    uint32_t advice = pages_pattern(pages, region, page, &part);
+    struct walk_limits limits = {
         .unit = pages_group_size(pages, region),
         .longest = longest_range(pages, region),
         .room = write ? 0 : room_for(pages, region),
         .end = region_pages(region),
         .is_exact = write,
     };
+    uint64_t end = part.page + part.count + limits.unit - 1;
+
+    if (advice == DSM_ADVICE_RANDOM) {
+        limits.longest = limits.unit;
+    } else if (advice == DSM_ADVICE_SEQUENTIAL && !write) {
+        limits.is_certain = true;
+        end -= end % limits.unit;
+        limits.end = end < limits.end ? end : limits.end;
+    }
+    return limits;
 }
 
 static void plan_ahead(struct pages *pages, const struct region *region, map_id map,
@@ -69,7 +81,7 @@ static void plan_ahead(struct pages *pages, const struct region *region, map_id 
 struct page_span pages_walk(struct pages *pages, struct region *region, uint64_t page, map_id map,
                             bool write)
 {
-    struct walk_limits limits = limits_of(pages, region, write);
+    struct walk_limits limits = limits_of(pages, region, page, write);
     struct walk_plan plan = walks_on_miss(&region->walks[write], page, &limits);
 
     plan_ahead(pages, region, map, &plan);
@@ -78,7 +90,7 @@ struct page_span pages_walk(struct pages *pages, struct region *region, uint64_t
 
 void pages_walk_on(struct pages *pages, struct region *region, uint64_t page, map_id map)
 {
-    struct walk_limits limits = limits_of(pages, region, false);
+    struct walk_limits limits = limits_of(pages, region, page, false);
     struct walk_plan plan = walks_on_wait(&region->walks[false], page, &limits);
 
     plan_ahead(pages, region, map, &plan);
@@ -190,38 +202,11 @@ bool pages_read_ahead(struct pages *pages)
     return false;
 }
 
-/* --- advice --- */
-
-void pages_advise(struct pages *pages, const struct region *region, uint64_t page, uint64_t count,
-                  uint32_t advice)
+void pages_need(struct pages *pages, const struct region *region, struct page_span span)
 {
-    uint64_t room = room_for(pages, region);
-    struct walk_plan plan = {.ahead_page = page, .ahead_count = 1};
+    uint64_t room = room_for(pages, region), count = span.count < room ? span.count : room;
+    struct walk_plan plan = {.ahead_page = span.page, .ahead_count = 1};
 
-    if (advice == DSM_ADVICE_WILL_NEED) {
-        count = count < room ? count : room;
-        plan.ahead_run = (uint32_t)(count < UINT32_MAX ? count : UINT32_MAX);
-        plan_ahead(pages, region, 0, &plan);
-    } else {
-        pages->done[pages->next_done++ % DONE_RANGES] = (struct done_range){
-            .region = region->record.id, .page = page, .end = page + count};
-    }
-}
-
-bool pages_give_up(struct pages *pages)
-{
-    for (uint32_t i = 0; i < DONE_RANGES; i++) {
-        struct done_range *done = &pages->done[i];
-        struct region *region = context_region(pages->context, done->region);
-        uint64_t page = done->page;
-
-        if (page >= done->end) {
-            continue;
-        }
-        done->page = region != NULL ? pages_let_go(pages, region, page, done->end) : done->end;
-        if (done->page > page) {
-            return true;
-        }
-    }
-    return false;
+    plan.ahead_run = (uint32_t)(count < UINT32_MAX ? count : UINT32_MAX);
+    plan_ahead(pages, region, 0, &plan);
 }

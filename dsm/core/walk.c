@@ -58,8 +58,9 @@ static void plan_ahead(struct walk *walk, const struct walk_limits *limits, uint
     uint64_t left = walk->next < end ? (end - walk->next + distance - 1) / distance : 0;
 
     runs = smaller(runs, left);
-    /* Of a walk backwards the last run would begin below the first page. */
-    if (walk->is_backward && runs == left && runs > 0 &&
+    /* Of a walk backwards the last run would begin below the first page; and one that was told
+     * where it ends goes no further. */
+    if ((walk->is_backward || limits->is_certain) && runs == left && runs > 0 &&
         walk->next + (runs - 1) * distance + walk->run > end) {
         runs--;
     }
@@ -81,7 +82,8 @@ static void ahead_in_order(struct walk *walk, const struct walk_limits *limits,
 {
     uint64_t walked = walk->at - walk->start + limits->unit;
     uint64_t most = smaller((uint64_t)limits->longest * AHEAD_RANGES, limits->room);
-    uint64_t wanted = walk->at + walk->run + smaller(walked * AHEAD_TIMES, most);
+    uint64_t earned = limits->is_certain ? most : smaller(walked * AHEAD_TIMES, most);
+    uint64_t wanted = walk->at + walk->run + earned;
 
     if (walk->run == limits->longest && walk->next + walk->run <= wanted) {
         plan_ahead(walk, limits, (wanted - walk->next) / walk->run, plan);
@@ -279,12 +281,23 @@ static struct walk *oldest_walk(struct walks *walks)
     return oldest;
 }
 
+/* It is known to be in order: as if it had come some way. */
+static void begin_in_order(struct walk *walk, const struct walk_limits *limits,
+                           struct walk_plan *plan)
+{
+    walk->run = limits->longest;
+    plan_now(walk, limits, walk->start, walk->run, plan);
+    walk->next = walk->start + plan->count;
+    ahead_in_order(walk, limits, plan);
+}
+
 /* Nobody was expected here: it may begin a walk, or be the third step of one with a stride. */
 static struct walk_plan begin_walk(struct walks *walks, uint64_t page,
                                    const struct walk_limits *limits)
 {
     int64_t jump = 0;
-    const struct walk *nearest = limits->unit == 1 ? find_nearest(walks, page, &jump) : NULL;
+    bool may_stride = limits->unit == 1 && !limits->is_certain;
+    const struct walk *nearest = may_stride ? find_nearest(walks, page, &jump) : NULL;
     bool has_stride = nearest != NULL && nearest->jump == jump;
     uint32_t run = has_stride ? (uint32_t)(nearest->at - nearest->start + 1) : limits->unit;
     struct walk *walk = oldest_walk(walks);
@@ -295,7 +308,9 @@ static struct walk_plan begin_walk(struct walks *walks, uint64_t page,
     walk->is_backward = has_stride && jump < 0 && run == 1;
     walk->start = walk->at = position_of(walk, page);
     walk->next = walk->start + limits->unit;
-    if (has_stride && (walk->is_backward || (jump > 0 && run < (uint64_t)jump))) {
+    if (limits->is_certain) {
+        begin_in_order(walk, limits, &plan);
+    } else if (has_stride && (walk->is_backward || (jump > 0 && run < (uint64_t)jump))) {
         walk->stride = (uint64_t)(jump < 0 ? -jump : jump);
         walk->next = walk->start + walk->stride;
         plan_now(walk, limits, walk->start, run, &plan);
@@ -306,8 +321,7 @@ static struct walk_plan begin_walk(struct walks *walks, uint64_t page,
     return plan;
 }
 
-struct walk_plan walks_on_miss(struct walks *walks, uint64_t page,
-                               const struct walk_limits *limits)
+struct walk_plan walks_on_miss(struct walks *walks, uint64_t page, const struct walk_limits *limits)
 {
     struct walk *walk;
 
@@ -317,9 +331,8 @@ struct walk_plan walks_on_miss(struct walks *walks, uint64_t page,
     walk = find_walk(walks, page, limits);
     if (walk != NULL) {
         walk->used = ++walks->clock;
-        return walk->stride != 0
-                   ? miss_with_stride(walk, position_of(walk, page), limits)
-                   : miss_in_order(walks, walk, position_of(walk, page), limits);
+        return walk->stride != 0 ? miss_with_stride(walk, position_of(walk, page), limits)
+                                 : miss_in_order(walks, walk, position_of(walk, page), limits);
     }
     walk = find_lane(walks, page);
     if (walk != NULL) {
@@ -340,8 +353,7 @@ void walks_cut(struct walks *walks, uint64_t asked, uint64_t got)
     }
 }
 
-struct walk_plan walks_on_wait(struct walks *walks, uint64_t page,
-                               const struct walk_limits *limits)
+struct walk_plan walks_on_wait(struct walks *walks, uint64_t page, const struct walk_limits *limits)
 {
     struct walk_plan plan = {.page = page};
     struct walk *walk = is_off(limits) ? NULL : find_walk(walks, page, limits);

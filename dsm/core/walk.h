@@ -48,11 +48,12 @@ struct walk_limits {
     uint64_t room;    /* pages that may be asked for ahead of the fault at most */
     uint64_t end;     /* pages of the region */
     bool is_exact;    /* a walk in order goes on only with the page behind what it asked for */
+    bool is_certain;  /* a walk is one in order, up to `end`, and need not prove it */
 };
 
 /** What to ask for. */
 struct walk_plan {
-    uint64_t page;  /* at once: these, the wanted one among them */
+    uint64_t page; /* at once: these, the wanted one among them */
     uint32_t count;
     uint32_t ahead_run;   /* then these: runs of so many pages, ... */
     uint32_t ahead_count; /* ... so many runs, ... */

@@ -242,34 +242,6 @@ int dsm_shm_open(struct dsm *dsm, const char *name, int oflag, mode_t mode,
  */
 int dsm_shm_truncate(struct dsm_region *region, uint64_t size_bytes);
 
-/** What a program tells of a part of a region. */
-enum dsm_advice {
-    DSM_ADVICE_WILL_NEED = 1, /* it is read soon */
-    DSM_ADVICE_DONE_WITH = 2, /* no program of this node needs it any more */
-};
-
-/**
- * Say how a part of a region is going to be used. Advice changes when bytes move, never what is
- * read: who says nothing, or the wrong thing, gets the right bytes all the same.
- *
- * @offset    bytes from the start of the region, any alignment
- * @len_bytes up to the region's end at most; 0 does nothing
- * @advice    DSM_ADVICE_WILL_NEED: what is not here is fetched for reading while the program goes
- *            on, each page that the part touches. For many parts here and there, one call each:
- *            some dozens are remembered, of more the oldest are forgotten.
- *            DSM_ADVICE_DONE_WITH: copies of whole pages of the part are given up, and what this
- *            node owns goes to its home; memory is free again, and who needs the pages next finds
- *            them where they belong.
- *
- * Errors: DSM_EINVAL  no such advice
- *         DSM_ERANGE  the part leaves the region
- *         DSM_ESTALE  the region is gone
- *         DSM_ENOAGENT, DSM_ETIMEDOUT, DSM_EKEEPER
- * Returns when the agent has heard it. Source: posix_madvise(3), WILLNEED and DONTNEED.
- */
-int dsm_advise(struct dsm_region *region, uint64_t offset, uint64_t len_bytes,
-               enum dsm_advice advice);
-
 /**
  * Tell a region's size and properties, as the catalog has them now.
  *

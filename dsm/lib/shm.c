@@ -8,6 +8,7 @@
 #include "dsm/lib/mapping.h"
 #include "dsm/core/type.h"
 #include "dsm/lib/session.h"
+#include "dsm_advice.h"
 #include "dsm_seal.h"
 
 static int oflag_translate(struct dsm *dsm, const char *name, int oflag, struct call *call)
@@ -148,10 +149,9 @@ int dsm_advise(struct dsm_region *region, uint64_t offset, uint64_t len_bytes,
                         .offset = offset,
                         .size_bytes = len_bytes};
 
-    if (advice != DSM_ADVICE_WILL_NEED && advice != DSM_ADVICE_DONE_WITH) {
+    if (advice < DSM_ADVICE_WILL_NEED || advice > DSM_ADVICE_MIGRATORY) {
         return session_fail(region->handle.dsm, DSM_EINVAL,
-                            "take advice on region '%s': advice %u; use DSM_ADVICE_WILL_NEED or "
-                            "DSM_ADVICE_DONE_WITH",
+                            "take advice on region '%s': advice %u; use one of enum dsm_advice",
                             region->handle.name, (unsigned)advice);
     }
     return session_call(region->handle.dsm, &deed, &call, NULL);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dsm_advice.h"
 #include "tests/bench/ops.h"
 #include "tests/bench/process.h"
 #include "tests/bench/shuffle.h"

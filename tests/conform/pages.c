@@ -84,6 +84,20 @@ static void test_store_after_load_changes_nothing_else(void **state)
     program_run(run_upgrading);
 }
 
+/** A load may bring the right to write with it: the store that follows is no fault. */
+static void test_load_that_brings_the_right_to_write_saves_a_fault(void **state)
+{
+    struct fake_agent *fake = agent_start();
+    struct fake_seen seen;
+
+    (void)state;
+    fake_give_writes(fake);
+    programs_run(fake, run_upgrading, 1, NULL);
+    fake_look(fake, &seen);
+    assert_int_equal(seen.count_faults, 8);
+    fake_stop(fake);
+}
+
 static _Atomic uint64_t *counter(const struct program *program, size_t page)
 {
     return (_Atomic uint64_t *)(uintptr_t)(program->bytes + page * program->page + 64);
@@ -299,6 +313,7 @@ const struct CMUnitTest page_tests[] = {
     cmocka_unit_test(test_load_of_an_absent_page_gives_its_bytes),
     cmocka_unit_test(test_store_into_an_absent_page_is_seen_by_the_next_program),
     cmocka_unit_test(test_store_after_load_changes_nothing_else),
+    cmocka_unit_test(test_load_that_brings_the_right_to_write_saves_a_fault),
     cmocka_unit_test(test_pages_taken_under_load_lose_no_write),
     cmocka_unit_test(test_threads_at_one_page_all_go_on),
     cmocka_unit_test(test_unmapping_disturbs_nobody_else),

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "dsm_advice.h"
 #include "dsm_seal.h"
 #include "tests/e2e/tool.h"
 
@@ -163,6 +164,21 @@ static int on_vmwrite(struct tool *tool, const struct words *words)
                         len_bytes);
 }
 
+/* advise REGION OFFSET LENGTH ADVICE */
+static int on_advise(struct tool *tool, const struct words *words)
+{
+    static const char *const names[] = {"will-need", "done-with",  "normal",
+                                        "random",    "sequential", "migratory"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (!strcmp(word_text(words, 4), names[i])) {
+            return dsm_advise(tool->regions[word_slot(words, 1)], word_number(words, 2),
+                              word_number(words, 3), DSM_ADVICE_WILL_NEED + (enum dsm_advice)i);
+        }
+    }
+    return DSM_EINVAL;
+}
+
 static int on_pid(struct tool *tool, const struct words *words)
 {
     (void)words;
@@ -179,5 +195,5 @@ const struct command region_commands[] = {
     {"unlink", on_unlink},     {"stats", on_stats},
     {"vmread", on_vmread},     {"vmwrite", on_vmwrite},
     {"pid", on_pid},           {"seal", on_seal},
-    {NULL, NULL},
+    {"advise", on_advise},     {NULL, NULL},
 };

@@ -101,6 +101,8 @@ MUTATIONS = [
     Mutation('lose_a_waiter', 'H5', 'a newcomer takes the place of all who wait', HOME_MESSAGE,
              '    for (tail = &page->waiters; *tail != NULL; tail = &(*tail)->next) {\n    }\n',
              '    tail = &page->waiters;\n'),
+    Mutation('migratory_for_all', 'P2', 'who may only read asks for the right to write', PAGE,
+             '    waiter->write = write && map->may_write;\n', '    waiter->write = write;\n'),
     Mutation('run_over_unlike_pages', 'H1', 'a run goes over pages of other owners', HOME,
              'page->owner == first->owner &&\n           ', ''),
     Mutation('no_resend_at_home', 'H1', 'an open transfer is never driven again', HOME_DEATH,

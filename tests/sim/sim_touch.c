@@ -4,11 +4,13 @@
  * poisoned or it is told to look again, as the kernel does it: what is not woken waits for ever,
  * and what is woken too late may find the page gone again.
  */
+#include "dsm_advice.h"
 #include "tests/sim/sim_program.h"
 #include "tests/sim/sim_wait.h"
 
 /** One deed in so many is advice. */
 #define ADVICE_RARITY 24u
+#define ADVICES DSM_ADVICE_MIGRATORY
 
 /** A thread that was woken runs so much later at most. */
 #define RUN_US 12u
@@ -82,7 +84,7 @@ static void advise(struct sim *sim, struct sim_program *program)
     uint64_t page = sim_draw(&program->row, program->pages);
     uint64_t count = 1 + sim_draw(&program->row, program->pages - page);
     struct call call = {.kind = CALL_ADVISE,
-                        .op = (uint8_t)(DSM_ADVICE_WILL_NEED + sim_draw(&program->row, 2)),
+                        .op = (uint8_t)(DSM_ADVICE_WILL_NEED + sim_draw(&program->row, ADVICES)),
                         .handle = program->handle,
                         .offset = page * program->page_bytes,
                         .size_bytes = count * program->page_bytes};

@@ -262,6 +262,13 @@ void fake_hold_locks(struct fake_agent *fake)
     (void)pthread_mutex_unlock(&fake->lock);
 }
 
+void fake_give_writes(struct fake_agent *fake)
+{
+    (void)pthread_mutex_lock(&fake->lock);
+    fake->gives_writes = true;
+    (void)pthread_mutex_unlock(&fake->lock);
+}
+
 void fake_release(struct fake_agent *fake)
 {
     command_give(fake, COMMAND_RELEASE);

@@ -70,6 +70,8 @@ void fake_look(struct fake_agent *fake, struct fake_seen *seen);
 bool fake_await(struct fake_agent *fake, bool (*is_so)(const struct fake_seen *seen));
 /** Hold back every answer to SYNC_LOCK from now on. */
 void fake_hold_locks(struct fake_agent *fake);
+/** Answer each fault to read of a mapping that may write with the right to write from now on. */
+void fake_give_writes(struct fake_agent *fake);
 /** Send what is held back, now, the last first. */
 void fake_release(struct fake_agent *fake);
 /**

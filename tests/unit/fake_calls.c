@@ -378,7 +378,8 @@ static void on_fault(struct fake_agent *fake, const struct fake_map *map,
     uint64_t address = event->arg.pagefault.address & ~(uint64_t)(FAKE_PAGE - 1);
     uint64_t offset = map->offset + (address - map->address);
     bool write =
-        (event->arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP)) != 0;
+        (event->arg.pagefault.flags & (UFFD_PAGEFAULT_FLAG_WRITE | UFFD_PAGEFAULT_FLAG_WP)) != 0 ||
+        (fake->gives_writes && map->writable);
     uint8_t page[FAKE_PAGE];
     struct uffdio_copy copy = {.dst = address,
                                .src = (uintptr_t)page,

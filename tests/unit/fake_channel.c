@@ -72,6 +72,7 @@ static void on_report(struct fake_agent *fake, struct fake_map *map, uint64_t at
         order_send(map, FAULT_ACCESS_LOST, at, unit);
     } else {
         page_fill(fake, offset);
+        write = write || fake->gives_writes;
         order_send(map, write && map->writable ? FAULT_ACCESS_WRITE : FAULT_ACCESS_READ, at, unit);
     }
 }

@@ -54,6 +54,7 @@ struct fake_agent {
     enum command command;
     bool is_up; /* the thread has begun */
     bool hold_locks;
+    bool gives_writes; /* who reads may write */
     uint64_t take_page, take_count; /* of COMMAND_TAKE */
     bool take_all;
     uint64_t store_bytes; /* of the region at first: only pages of these are taken */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a node does because a program has said how it is going to use its pages. */
+#include "dsm_advice.h"
 #include "dsm/core/window.h"
 #include "tests/sim/solo_page.h"
 
@@ -173,6 +174,109 @@ static void test_advice_is_forgotten_when_the_window_to_the_home_is_full(void **
     assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
 }
 
+/* Pages in order, which alone would be a walk. */
+static void touch_in_order(struct solo_page *p, uint64_t page, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        solo_page_have(p, page + i, false, 2);
+    }
+}
+
+static void test_nothing_is_read_ahead_where_use_is_random(void **state)
+{
+    struct solo_page *p = *state;
+
+    assert_int_equal(advise(p, 100 * PAGE_BYTES, 20 * PAGE_BYTES, DSM_ADVICE_RANDOM), 0);
+    touch_in_order(p, 100, 4);
+    assert_int_equal(node_counters(p->solo->node)->faults_remote, 4);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 104, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 1);
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 1));
+    /* As ever beside it, and in it when that is taken back. */
+    solo_page_have(p, 200, false, 2);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 201, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 4);
+    assert_int_equal(advise(p, 110 * PAGE_BYTES, 10 * PAGE_BYTES, DSM_ADVICE_NORMAL), 0);
+    solo_page_have(p, 110, false, 2);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 111, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 4);
+}
+
+static void test_all_that_is_read_in_order_is_asked_for_at_the_first_fault(void **state)
+{
+    struct node_config config = {.resend_ms = 100, .read_ahead_pages = 64};
+    struct solo_page *p = solo_page_new(&config);
+
+    (void)state;
+    assert_int_equal(advise(p, 100 * PAGE_BYTES, 200 * PAGE_BYTES, DSM_ADVICE_SEQUENTIAL), 0);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 110, false);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(solo_sent(p->solo, MESSAGE_READ, i)->page, 110 + 64 * i);
+        assert_int_equal(solo_sent(p->solo, MESSAGE_READ, i)->count, 64);
+    }
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 2));
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 238, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->page, 238);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->count, 62); /* not beyond its end */
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 1));
+    /* A store takes no more than its page: who reads in order does not write all of it. */
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 105, true);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_WRITE, 0)->count, 1);
+    solo_page_free(p);
+}
+
+static void test_page_that_is_written_next_is_read_with_the_right_to_write(void **state)
+{
+    struct solo_page *p = *state;
+    struct call map = {.kind = CALL_MAP, .rights = RIGHTS_READ, .handle = p->handle};
+    const struct reply *reply;
+
+    assert_int_equal(advise(p, 30 * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_MIGRATORY), 0);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 30, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_WRITE, 0)->page, 30);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_WRITE, 0)->count, 1);
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 31, false);
+    assert_non_null(solo_sent(p->solo, MESSAGE_READ, 0));
+    /* Who may not write does not ask for it. */
+    assert_int_equal(advise(p, 40 * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_MIGRATORY), 0);
+    map.size_bytes = 600 * PAGE_BYTES;
+    reply = solo_reply(p->solo, solo_call(p->solo, 1, &map));
+    assert_int_equal(reply->error, 0);
+    solo_forget(p->solo);
+    solo_fault(p->solo, reply->map, 40, false);
+    assert_non_null(solo_sent(p->solo, MESSAGE_READ, 0));
+    assert_null(solo_sent(p->solo, MESSAGE_WRITE, 0));
+}
+
+/* The last counts; of many the oldest are forgotten; a region that takes the slot knows none. */
+static void test_patterns_are_remembered_some_dozens(void **state)
+{
+    struct solo_page *p = *state;
+
+    assert_int_equal(advise(p, 0, 600 * PAGE_BYTES, DSM_ADVICE_MIGRATORY), 0);
+    for (uint64_t i = 1; i < 32; i++) {
+        assert_int_equal(advise(p, i * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_NORMAL), 0);
+    }
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 31, false);
+    assert_non_null(solo_sent(p->solo, MESSAGE_READ, 0));
+    solo_fault(p->solo, p->map, 50, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_WRITE, 0)->page, 50);
+    assert_int_equal(advise(p, 31 * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_NORMAL), 0);
+    solo_forget(p->solo);
+    solo_fault(p->solo, p->map, 60, false);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->page, 60);
+}
+
 static void test_wrong_advice_is_refused(void **state)
 {
     struct solo_page *p = *state;
@@ -181,7 +285,7 @@ static void test_wrong_advice_is_refused(void **state)
 
     sem.kind = RECORD_SEM;
     assert_int_equal(advise(p, 0, PAGE_BYTES, 0), DSM_EINVAL);
-    assert_int_equal(advise(p, 0, PAGE_BYTES, 3), DSM_EINVAL);
+    assert_int_equal(advise(p, 0, PAGE_BYTES, DSM_ADVICE_MIGRATORY + 1), DSM_EINVAL);
     assert_int_equal(advise(p, 0, 0, DSM_ADVICE_WILL_NEED), 0);
     assert_null(solo_sent(p->solo, MESSAGE_READ, 0));
     solo_record(p->solo, &sem);
@@ -212,6 +316,10 @@ int main(void)
         TEST(test_pages_go_home_some_at_a_time),
         TEST(test_advice_on_a_region_that_goes_is_forgotten),
         TEST(test_advice_is_forgotten_when_the_window_to_the_home_is_full),
+        TEST(test_nothing_is_read_ahead_where_use_is_random),
+        TEST(test_all_that_is_read_in_order_is_asked_for_at_the_first_fault),
+        TEST(test_page_that_is_written_next_is_read_with_the_right_to_write),
+        TEST(test_patterns_are_remembered_some_dozens),
         TEST(test_wrong_advice_is_refused),
         TEST(test_advice_beyond_the_end_is_refused),
     };

@@ -69,7 +69,7 @@ static void test_stale_and_foreign_handles_are_refused(void **state)
                             .rights = RIGHTS_READ};
 
         assert_int_equal(solo_do(solo, 2, &call), DSM_ESTALE); /* of client 1 */
-        call.handle = handle + 100;
+        call.handle = handle + CLIENT_BUCKETS; /* looked for where that one lies */
         assert_int_equal(solo_do(solo, 1, &call), DSM_ESTALE);
     }
     assert_int_equal(close_handle(solo, 1, handle), 0);

@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "dsm.h"
+#include "dsm_advice.h"
 #include "dsm/lib/session.h"
 #include "tests/unit/fake_agent.h"
 #include "tests/unit/probe.h"

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "dsm_advice.h"
 #include "tests/sim/solo_page.h"
 
 #define PAGE 5u

@@ -3,6 +3,7 @@
  * The stories of the protocol, as transcripts in virtual time: each test says what every node
  * sends, in order, and how many messages that makes. Node 0 is the home of all pages.
  */
+#include "dsm_advice.h"
 #include "tests/sim/cluster.h"
 
 #include <setjmp.h>
@@ -127,6 +128,31 @@ static void test_upgrade_with_k_readers_takes_2_plus_2k_messages_and_no_bytes(vo
                    "1>0 INVALIDATED 5+1\n3>0 INVALIDATED 5+1\n0>2 GRANT 5+1\n"
                    "2>0 CONFIRM 5+1\n");
     assert_int_equal(cluster_read(story.cluster, 3, story.map[3], 5), 11);
+    end(&story);
+}
+
+/* Data under a lock: read, then written, on node after node. */
+static void test_migratory_page_moves_by_one_transfer(void **state)
+{
+    struct story story = begin();
+    struct call advise = {.kind = CALL_ADVISE,
+                          .op = DSM_ADVICE_MIGRATORY,
+                          .handle = story.handle[2],
+                          .size_bytes = 8 * 4096};
+
+    (void)state;
+    give_to(&story, 1, 5, 10);
+    cluster_read(story.cluster, 2, story.map[2], 5);
+    cluster_write(story.cluster, 2, story.map[2], 5, 11);
+    expect(&story, "2>0 READ 5+1\n0>1 FORWARD 5+1\n1>2 DATA 5+1\n2>0 CONFIRM 5+1\n"
+                   "2>0 WRITE 5+1\n0>1 INVALIDATE 5+1\n1>0 INVALIDATED 5+1\n0>2 GRANT 5+1\n"
+                   "2>0 CONFIRM 5+1\n");
+    assert_int_equal(cluster_call(story.cluster, 2, 1, &advise).error, 0);
+    give_to(&story, 1, 5, 12);
+    assert_int_equal(cluster_read(story.cluster, 2, story.map[2], 5), 12);
+    cluster_write(story.cluster, 2, story.map[2], 5, 13);
+    expect(&story, "2>0 WRITE 5+1\n0>1 FORWARD 5+1\n1>2 DATA 5+1\n2>0 CONFIRM 5+1\n"
+                   "0>1 RELEASE 5+1\n");
     end(&story);
 }
 
@@ -258,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_home_reads_dirty_page_with_two_messages),
         cmocka_unit_test(test_upgrade_of_only_reader_takes_two_messages),
         cmocka_unit_test(test_upgrade_with_k_readers_takes_2_plus_2k_messages_and_no_bytes),
+        cmocka_unit_test(test_migratory_page_moves_by_one_transfer),
         cmocka_unit_test(test_write_takes_page_from_k_readers),
         cmocka_unit_test(test_two_writers_at_once_are_served_one_after_the_other),
         cmocka_unit_test(test_upgrade_crossing_an_invalidation_gets_bytes),

@@ -27,8 +27,8 @@ static struct memory *memory_new(void)
     struct memory *memory = calloc(1, sizeof(*memory));
 
     assert_non_null(memory);
-    memory->limits = (struct walk_limits){
-        .unit = 1, .longest = 64, .room = UINT64_MAX, .end = PAGES};
+    memory->limits =
+        (struct walk_limits){.unit = 1, .longest = 64, .room = UINT64_MAX, .end = PAGES};
     return memory;
 }
 
@@ -225,6 +225,24 @@ static void test_nothing_ahead_without_room(void **state)
     free(memory);
 }
 
+/* What is known to be read in order is asked for at once, up to its end. */
+static void test_certain_walk_proves_nothing(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    memory->limits.is_certain = true;
+    memory->limits.end = 1000;
+    touch(memory, 700);
+    expect(memory, "700+64[764+64+64 x3]");
+    touch(memory, 956);
+    expect(memory, "956+44");
+    memory->limits.room = 0;
+    touch(memory, 100);
+    expect(memory, "100+64");
+    free(memory);
+}
+
 static void test_exact_walk_goes_on_only_behind_what_it_got(void **state)
 {
     struct memory *memory = memory_new();
@@ -279,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_chance_is_no_walk),
         cmocka_unit_test(test_several_walks_at_once),
         cmocka_unit_test(test_nothing_ahead_without_room),
+        cmocka_unit_test(test_certain_walk_proves_nothing),
         cmocka_unit_test(test_exact_walk_goes_on_only_behind_what_it_got),
         cmocka_unit_test(test_waiting_goes_on),
     };
