@@ -18,8 +18,8 @@
  * ended in the middle of any call L2 on_up() is followed by exactly one on_down(), before the
  * memory goes L3 peers->members[n].peer is UP and has the name and the incarnation of member n,
  * which is alive
- *   L4 a connection is among peers->holding, by holding_back, exactly while its link holds frames;
- * those that are due when the bytes from a peer have been handled come first
+ *   L4 a connection is in a list of peers->holding, by holding_back, exactly while its link holds
+ * frames: in that of the most urgent of them
  */
 #ifndef DSM_AGENT_PEER_LINK_H
 #define DSM_AGENT_PEER_LINK_H
@@ -43,8 +43,14 @@
 #define TARGET_WAIT_MIN_MS 50u
 #define TARGET_WAIT_MAX_MS 2000u
 
-/** When something leaves: see peers_send_message(). */
-enum peer_urgency { PEER_SEND_NOW = 1, PEER_SEND_SOON, PEER_SEND_IDLY };
+/** When something leaves, by peers_send_message(): with the answers, by peers_flush(), by time. */
+enum peer_urgency {
+    PEER_SEND_NOW = 0,
+    PEER_SEND_SOON,
+    PEER_SEND_IDLY,
+    PEER_SEND_LATE,
+    PEER_SEND_COUNT
+};
 
 enum peer_state { PEER_DIALLING = 1, PEER_GREETING, PEER_UP, PEER_PARTING, PEER_CLOSED };
 
@@ -61,6 +67,7 @@ struct peer {
     struct peers *peers;
     struct peer *next, **link_back;
     struct peer *holding_next, **holding_back; /* L4 */
+    enum peer_urgency holding_urgency;
     uv_tcp_t tcp;
     uv_getaddrinfo_t resolve;
     uv_connect_t connect;
@@ -72,7 +79,6 @@ struct peer {
     enum peer_state state;
     bool is_resolving, is_connecting, is_writing, is_shut, is_announced, is_over_told, is_kept;
     bool has_sent_hello, has_left, is_handle_gone;
-    bool is_due;   /* L4 */
     bool is_fatal; /* the end's cause: see on_failure() */
     int error;     /* the end's cause */
     uint32_t node, hello_node, incarnation;
@@ -97,12 +103,12 @@ struct peers {
     struct tls_context *tls;
     struct peers_events events;
     uv_tcp_t listener;
-    uv_timer_t timer;
+    uv_timer_t timer, late_timer;
     uv_tcp_t turned_away; /* a connection that is accepted only to be closed */
     bool is_turning_away; /* that is under way ... */
     bool is_more_waiting; /* ... and the next one waits for it */
     uint32_t
-        count_handles; /* of listener, timer and connections; at 0 after free the memory goes */
+        count_handles; /* of listener, timers and connections; at 0 after free the memory goes */
     bool is_freed;
     bool is_parting; /* no new connections */
     uint16_t port;
@@ -110,8 +116,7 @@ struct peers {
     uint64_t timer_due_ms;
     uint64_t bytes_sent, bytes_received;
     struct peer *list;
-    struct peer *holding;
-    uint32_t count_due; /* of those, the first so many are due */
+    struct peer *holding[PEER_SEND_COUNT]; /* L4 */
     bool is_receiving;  /* bytes from a peer are being handled */
     uint64_t count_sends;
     struct member members[NODES_MAX];
@@ -158,6 +163,8 @@ int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_byt
 void peer_flush(struct peer *peer);
 /** Hand the link's output to the socket, as much as it takes. */
 void peer_write(struct peer *peer);
+/** Send what connections hold back, of which the most urgent is this urgent. */
+void peers_flush_held(struct peers *peers, enum peer_urgency urgency);
 /** Take the connection out of peers->holding. */
 void peer_hold_no_more(struct peer *peer);
 /** Bytes from a peer are being handled: what is sent soon is held until they have been. */

@@ -19,29 +19,32 @@ void peer_hold_no_more(struct peer *peer)
         peer->holding_next->holding_back = peer->holding_back;
     }
     peer->holding_back = NULL;
-    peer->peers->count_due -= peer->is_due;
-    peer->is_due = false;
 }
 
-/** Those that are due go before the others. */
-static void peer_hold(struct peer *peer, bool is_due)
+static void on_late_timer(uv_timer_t *timer)
 {
-    struct peer **at = &peer->peers->holding;
-    if (peer->holding_back != NULL && (peer->is_due || !is_due)) {
+    peers_flush_held(timer->data, PEER_SEND_LATE);
+}
+
+static void peer_hold(struct peer *peer, enum peer_urgency urgency)
+{
+    struct peers *peers = peer->peers;
+    struct peer **list = &peers->holding[urgency];
+    if (peer->holding_back != NULL && peer->holding_urgency <= urgency) {
         return;
     }
     peer_hold_no_more(peer);
-    for (uint32_t i = is_due ? 0 : peer->peers->count_due; i > 0; i--) {
-        at = &(*at)->holding_next;
+    peer->holding_urgency = urgency;
+    peer->holding_next = *list;
+    if (*list != NULL) {
+        (*list)->holding_back = &peer->holding_next;
     }
-    peer->holding_next = *at;
-    if (*at != NULL) {
-        (*at)->holding_back = &peer->holding_next;
+    *list = peer;
+    peer->holding_back = list;
+    /* Left running when they have gone with others, so that it is not started for each message. */
+    if (urgency == PEER_SEND_LATE && !uv_is_active((uv_handle_t *)&peers->late_timer)) {
+        uv_timer_start(&peers->late_timer, on_late_timer, PEERS_WAIT_MS, 0);
     }
-    *at = peer;
-    peer->holding_back = at;
-    peer->is_due = is_due;
-    peer->peers->count_due += is_due;
 }
 
 /* Sending. */
@@ -147,9 +150,16 @@ int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_byt
         link_output(peer->link, &bytes) >= PEER_ANSWERS_BYTES) {
         peer_flush(peer);
     } else {
-        peer_hold(peer, urgency == PEER_SEND_SOON);
+        peer_hold(peer, urgency);
     }
     return 0;
+}
+
+void peers_flush_held(struct peers *peers, enum peer_urgency urgency)
+{
+    while (peers->holding[urgency] != NULL) {
+        peer_flush(peers->holding[urgency]);
+    }
 }
 
 int peer_send_wire(struct peer *peer, const struct wire *wire)
@@ -167,7 +177,5 @@ void peers_hold_answers(struct peers *peers)
 void peers_send_answers(struct peers *peers)
 {
     peers->is_receiving = false;
-    while (peers->count_due > 0) {
-        peer_flush(peers->holding);
-    }
+    peers_flush_held(peers, PEER_SEND_SOON);
 }

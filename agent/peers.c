@@ -176,11 +176,13 @@ int peers_new(uv_loop_t *loop, const struct config *config, struct tls_context *
     made->self = NODE_NONE;
     made->incarnation = incarnation;
     made->timer.data = made;
+    made->late_timer.data = made;
     made->listener.data = made;
     /* Neither of the two can fail but for a bad argument. */
     uv_timer_init(loop, &made->timer);
+    uv_timer_init(loop, &made->late_timer);
     uv_tcp_init(loop, &made->listener);
-    made->count_handles = 2;
+    made->count_handles = 3;
     int error = peers_listen(made, text);
     if (error != 0) {
         peers_free(made);
@@ -226,6 +228,7 @@ void peers_free(struct peers *peers)
         peer_close(peer);
     }
     uv_close((uv_handle_t *)&peers->timer, on_own_closed);
+    uv_close((uv_handle_t *)&peers->late_timer, on_own_closed);
     uv_close((uv_handle_t *)&peers->listener, on_own_closed);
 }
 
@@ -305,27 +308,28 @@ bool peers_is_up(const struct peers *peers, uint32_t node)
 }
 
 void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
-                        size_t payload_bytes, bool may_wait)
+                        size_t payload_bytes, enum may_wait may_wait)
 {
+    static const enum peer_urgency urgencies[] = {[MAY_WAIT_NOT] = PEER_SEND_SOON,
+                                                  [MAY_WAIT_SHORTLY] = PEER_SEND_IDLY,
+                                                  [MAY_WAIT_LONG] = PEER_SEND_LATE};
     struct peer *peer = message->to < NODES_MAX ? peers->members[message->to].peer : NULL;
     if (peer == NULL) {
         return;
     }
     buffer_clear(&peers->head);
     message_pack(message, &peers->head);
-    peer_send_head(peer, payload, payload_bytes, may_wait ? PEER_SEND_IDLY : PEER_SEND_SOON);
+    peer_send_head(peer, payload, payload_bytes, urgencies[may_wait]);
 }
 
 bool peers_are_holding(const struct peers *peers)
 {
-    return peers->holding != NULL;
+    return peers->holding[PEER_SEND_IDLY] != NULL;
 }
 
 void peers_flush(struct peers *peers)
 {
-    while (peers->holding != NULL) {
-        peer_flush(peers->holding);
-    }
+    peers_flush_held(peers, PEER_SEND_IDLY);
 }
 
 int peers_send_wire(struct peers *peers, struct peer *peer, const struct wire *wire)

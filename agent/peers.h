@@ -14,6 +14,9 @@
 #include "agent/config.h"
 #include "net/link.h"
 
+/** A message for which nobody ever waits may be held back for so long. */
+#define PEERS_WAIT_MS 20u
+
 struct peers;
 /** One connection whose HELLO has been checked. */
 struct peer;
@@ -100,14 +103,14 @@ bool peers_is_up(const struct peers *peers, uint32_t node);
  * to one peer together.
  *
  * @payload  borrowed until return
- * @may_wait nobody waits for it: it is held back until something else goes to that peer, or
- *           peers_flush()
+ * @may_wait it is held back until something else goes to that peer; SHORTLY: or until
+ *           peers_flush(); LONG: for PEERS_WAIT_MS at most
  */
 void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
-                        size_t payload_bytes, bool may_wait);
-/** Is anything held back? */
+                        size_t payload_bytes, enum may_wait may_wait);
+/** Is anything held back that does not wait long? */
 bool peers_are_holding(const struct peers *peers);
-/** Send all that is held back. */
+/** Send that. */
 void peers_flush(struct peers *peers);
 /** Send another head. Errors: DSM_EDOWN. */
 int peers_send_wire(struct peers *peers, struct peer *peer, const struct wire *wire);

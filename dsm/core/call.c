@@ -224,7 +224,7 @@ static void acknowledge(struct calls *calls, const struct sync_call *call)
         .request = call->out.id,
     };
 
-    context_send_idly(calls->context, &message);
+    context_send_idly(calls->context, &message, MAY_WAIT_LONG);
 }
 
 /* A repeated outcome: the first acknowledgement was lost, perhaps. */

@@ -77,13 +77,14 @@ void context_send(struct context *context, const struct message *message, uint32
     }
 }
 
-void context_send_idly(struct context *context, const struct message *message)
+void context_send_idly(struct context *context, const struct message *message,
+                       enum may_wait may_wait)
 {
     uint32_t before = context->actions->count;
 
     context_send(context, message, BYTES_NONE, 0, 0);
     if (context->actions->count > before) {
-        context->actions->list[before].may_wait = true;
+        context->actions->list[before].may_wait = (uint8_t)may_wait;
     }
 }
 

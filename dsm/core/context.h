@@ -99,8 +99,9 @@ struct action *context_act_range(struct context *context, uint32_t kind, region_
  */
 void context_send(struct context *context, const struct message *message, uint32_t source,
                   uint32_t keep, uint32_t first);
-/** Send a message without page bytes for which nobody waits (action.may_wait). */
-void context_send_idly(struct context *context, const struct message *message);
+/** Send a message without page bytes for which nobody waits. */
+void context_send_idly(struct context *context, const struct message *message,
+                       enum may_wait may_wait);
 /** The region of this id, NULL when it is unknown, or another generation. */
 struct region *context_region(const struct context *context, region_id id);
 /** The mapping of this number, NULL when it is gone. */

@@ -290,7 +290,7 @@ void homes_on_confirm(struct homes *homes, const struct message *message)
         if (leave) {
             context_send(homes->context, &release, BYTES_NONE, 0, 0);
         } else {
-            context_send_idly(homes->context, &release);
+            context_send_idly(homes->context, &release, MAY_WAIT_SHORTLY);
         }
     }
     transfer_close(homes, transfer);

@@ -148,6 +148,13 @@ enum message_flag {
     FLAG_WANTED = 512, /* SYNC_REPLY to LOCK: others wait for it: as if RECALL had come with it */
 };
 
+/** May a message be held back until another one goes to the same node? */
+enum may_wait {
+    MAY_WAIT_NOT = 0, /* somebody waits for it */
+    MAY_WAIT_SHORTLY, /* somebody may come to wait for it: as long as others get the CPU once */
+    MAY_WAIT_LONG,    /* nobody ever waits for it, it ends a matter: for milliseconds */
+};
+
 /** One protocol message. The bytes of its pages travel beside it, never in it. */
 struct message {
     uint8_t kind;  /* enum message_kind */

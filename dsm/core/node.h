@@ -153,9 +153,8 @@ struct event {
 
 enum action_kind {
     ACTION_SEND = 1,     /* message; source NONE, FRAMES (region, page, count) or KEPT (keep; from
-                            its page number `first` on, count pages); may_wait: nobody waits for
-                            it, so it may travel with the next message to that node, if that comes
-                            soon; never behind one that was given later */
+                            its page number `first` on, count pages); may_wait: it may travel with
+                            the next message to that node; never behind one that was given later */
     ACTION_FILL,         /* region, page, count, map, write, source: PAYLOAD (first: index of its
                             first page) or ZERO. Into the map `map`, or without one when it is 0;
                             every other map gets the protection first and is woken after. */
@@ -215,7 +214,7 @@ struct action {
     uint8_t kind;   /* enum action_kind */
     uint8_t source; /* enum bytes_source */
     bool write;
-    bool may_wait; /* SEND */
+    uint8_t may_wait; /* SEND: enum may_wait */
     region_id region;
     uint64_t page;
     uint32_t count;

@@ -29,7 +29,7 @@ static void confirm(struct pages *pages, const struct message *message, uint64_t
     }
     answer.to = (uint16_t)region_home(region, page);
     if (idly) {
-        context_send_idly(pages->context, &answer);
+        context_send_idly(pages->context, &answer, MAY_WAIT_SHORTLY);
     } else {
         context_send(pages->context, &answer, BYTES_NONE, 0, 0);
     }

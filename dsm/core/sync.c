@@ -158,7 +158,11 @@ static void send_reply(struct syncs *syncs, const struct sync_entry *op, uint32_
         .error = op->error,
     };
 
-    context_send(syncs->context, &reply, BYTES_NONE, 0, 0);
+    if (op->op == SYNC_UNLOCK || op->op == SYNC_UNLOCK_DEAD) {
+        context_send_idly(syncs->context, &reply, MAY_WAIT_LONG); /* a node's own, no program's */
+    } else {
+        context_send(syncs->context, &reply, BYTES_NONE, 0, 0);
+    }
 }
 
 static void send_refusal(struct syncs *syncs, const struct message *message)

@@ -252,7 +252,7 @@ bool peers_is_up(const struct peers *peers, uint32_t node)
 }
 
 void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
-                        size_t payload_bytes, bool may_wait)
+                        size_t payload_bytes, enum may_wait may_wait)
 {
     struct message again;
 

@@ -233,6 +233,26 @@ static void test_home_lets_only_the_holder_unlock(void **state)
     assert_int_equal(solo_sent(solo, MESSAGE_SYNC_REPLY, 3)->error, 0);
 }
 
+/* A program waits for a grant; an UNLOCK is the node's own, which goes on without the answer. */
+static void test_answer_to_an_unlock_may_wait_long(void **state)
+{
+    struct solo *solo = *state;
+    struct message message = message_of(MESSAGE_SYNC);
+
+    message.op = SYNC_LOCK;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_action(solo, ACTION_SEND, 0)->may_wait, MAY_WAIT_NOT);
+    message.op = SYNC_UNLOCK;
+    message.operand = message.request;
+    message.request = 2 * NODES_MAX;
+    solo_message(solo, &message, 0);
+    message.op = SYNC_UNLOCK_DEAD;
+    message.request = 3 * NODES_MAX;
+    solo_message(solo, &message, 0);
+    assert_int_equal(solo_action(solo, ACTION_SEND, 1)->may_wait, MAY_WAIT_LONG);
+    assert_int_equal(solo_action(solo, ACTION_SEND, 2)->may_wait, MAY_WAIT_LONG);
+}
+
 static void test_home_takes_no_barrier_of_more_parties_than_a_number_has(void **state)
 {
     struct solo *solo = *state;
@@ -384,6 +404,7 @@ int main(void)
         FIXTURE(test_requests_that_wait_are_bounded),
         FIXTURE(test_operations_that_wait_are_bounded),
         FIXTURE(test_home_lets_only_the_holder_unlock),
+        FIXTURE(test_answer_to_an_unlock_may_wait_long),
         FIXTURE(test_home_takes_no_barrier_of_more_parties_than_a_number_has),
         FIXTURE(test_death_that_is_not_told_shows_in_the_next_incarnation),
         FIXTURE(test_request_of_a_node_that_died_waits_no_longer),

@@ -67,7 +67,7 @@ static void check_pair_works(struct pair *pair)
     struct message message = {.kind = MESSAGE_READ, .to = 0, .request = 7, .count = 1};
     assert_true(stage_run(&pair->stage, pair_is_up, pair));
     pair->a.messages = 0;
-    peers_send_message(pair->b.peers, &message, NULL, 0, false);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_NOT);
     assert_true(stage_run(&pair->stage, has_message, &pair->a));
     assert_int_equal(pair->a.message.from, 1);
     assert_int_equal(pair->a.message.request, 7);
@@ -102,7 +102,7 @@ static void send_data(struct host *from, uint8_t to, uint8_t *bytes, size_t len_
                               .request = request,
                               .count = (uint16_t)(len_bytes / 4096),
                               .granted = (uint16_t)(len_bytes / 4096)};
-    peers_send_message(from->peers, &message, bytes, len_bytes, false);
+    peers_send_message(from->peers, &message, bytes, len_bytes, MAY_WAIT_NOT);
 }
 
 static void test_payload_of_256_kib_arrives_both_ways(void **state)
@@ -142,28 +142,64 @@ static void test_message_that_may_wait_travels_with_the_next_one(void **state)
     assert_true(stage_run(&pair->stage, pair_is_up, pair));
     pair->a.messages = 0;
     sends = peers_count_sends(pair->b.peers);
-    peers_send_message(pair->b.peers, &message, NULL, 0, true);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_SHORTLY);
     message.request = 9;
-    peers_send_message(pair->b.peers, &message, NULL, 0, true);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_SHORTLY);
     assert_true(peers_are_holding(pair->b.peers));
     assert_int_equal(peers_count_sends(pair->b.peers), sends);
     message.request = 10;
-    peers_send_message(pair->b.peers, &message, NULL, 0, false);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_NOT);
     assert_false(peers_are_holding(pair->b.peers));
     assert_int_equal(peers_count_sends(pair->b.peers), sends + 1);
     assert_true(stage_run(&pair->stage, has_three, &pair->a));
     assert_int_equal(pair->a.message.request, 10);
     pair->a.messages = 2;
     message.request = 11;
-    peers_send_message(pair->b.peers, &message, NULL, 0, true);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_SHORTLY);
     peers_flush(pair->b.peers);
     assert_false(peers_are_holding(pair->b.peers));
     assert_true(stage_run(&pair->stage, has_three, &pair->a));
     assert_int_equal(pair->a.message.request, 11);
     /* A connection that ends takes what it held with it. */
-    peers_send_message(pair->b.peers, &message, NULL, 0, true);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_SHORTLY);
     peers_refuse(pair->b.peers, host_find(&pair->b, "a", 11), DSM_EPROTO, "for the test");
     assert_false(peers_are_holding(pair->b.peers));
+}
+
+static bool has_one(void *context)
+{
+    return ((struct host *)context)->messages == 1;
+}
+
+/* What nobody ever waits for keeps nobody from sleeping, and goes with what does, or by time. */
+static void test_message_that_may_wait_long_goes_by_time(void **state)
+{
+    struct pair *pair = *state;
+    struct message message = {.kind = MESSAGE_SYNC_ACK, .to = 0, .request = 8};
+    uint64_t sends;
+    assert_true(stage_run(&pair->stage, pair_is_up, pair));
+    pair->a.messages = 0;
+    sends = peers_count_sends(pair->b.peers);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_LONG);
+    assert_false(peers_are_holding(pair->b.peers));
+    peers_flush(pair->b.peers);
+    assert_int_equal(peers_count_sends(pair->b.peers), sends);
+    assert_true(stage_run(&pair->stage, has_one, &pair->a));
+    assert_int_equal(pair->a.message.request, 8);
+    sends = peers_count_sends(pair->b.peers);
+    for (uint32_t i = 0; i < 2; i++) { /* the more urgent one says when both leave */
+        message.request++;
+        peers_send_message(pair->b.peers, &message, NULL, 0,
+                           i == 0 ? MAY_WAIT_LONG : MAY_WAIT_SHORTLY);
+    }
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_LONG);
+    assert_true(peers_are_holding(pair->b.peers));
+    assert_int_equal(peers_count_sends(pair->b.peers), sends);
+    pair->a.messages = 0;
+    peers_flush(pair->b.peers);
+    assert_false(peers_are_holding(pair->b.peers));
+    assert_int_equal(peers_count_sends(pair->b.peers), sends + 1);
+    assert_true(stage_run(&pair->stage, has_three, &pair->a));
 }
 
 #define FLOOD 200u
@@ -289,7 +325,7 @@ static void test_dead_member_is_cut_off(void **state)
     peers_set_member(pair->a.peers, 1, "b", 21, pair->b.address, false);
     assert_false(peers_is_up(pair->a.peers, 1));
     assert_true(stage_run(&pair->stage, a_has_lost_b, pair));
-    peers_send_message(pair->b.peers, &message, NULL, 0, false);
+    peers_send_message(pair->b.peers, &message, NULL, 0, MAY_WAIT_NOT);
     stage_run_ms(&pair->stage, 300);
     assert_int_equal(pair->a.messages, 0);
     assert_false(peers_is_up(pair->a.peers, 1));
@@ -309,17 +345,17 @@ static void test_message_of_stranger_is_refused(void **state)
     struct wire wire = {.kind = WIRE_INSPECT};
     host_open(&c, &pair->stage, "ca", "c", 31);
     host_know(&c, 2, &pair->a, "a", 0);
-    peers_send_message(c.peers, &message, NULL, 0, false); /* nobody there yet: dropped */
+    peers_send_message(c.peers, &message, NULL, 0, MAY_WAIT_NOT); /* nobody there yet: dropped */
     pair->a.ups = 0;
     assert_true(stage_run(&pair->stage, reaches_a, &c));
-    peers_send_message(c.peers, &message, NULL, 0, false);
+    peers_send_message(c.peers, &message, NULL, 0, MAY_WAIT_NOT);
     peers_send_wire_to(c.peers, 0, &wire);
     assert_true(stage_run(&pair->stage, has_wire, &pair->a));
     assert_int_equal(pair->a.messages, 0);
     assert_int_equal(peer_node(host_find(&pair->a, "c", 0)), NODE_NONE);
     host_know(&pair->a, 0, &c, "c", 2);
     assert_true(peers_is_up(pair->a.peers, 2));
-    peers_send_message(c.peers, &message, NULL, 0, false);
+    peers_send_message(c.peers, &message, NULL, 0, MAY_WAIT_NOT);
     assert_true(stage_run(&pair->stage, has_message, &pair->a));
     assert_int_equal(pair->a.message.from, 2);
     host_close(&c);
@@ -349,7 +385,7 @@ static void test_same_name_twice_only_member_counts(void **state)
     assert_int_equal(peer_node(host_find(&pair->a, "b", 21)), 1);
     assert_int_equal(peer_node(host_find(&pair->a, "b", 99)), NODE_NONE);
     pair->a.messages = 0;
-    peers_send_message(second.peers, &message, NULL, 0, false);
+    peers_send_message(second.peers, &message, NULL, 0, MAY_WAIT_NOT);
     check_pair_works(pair);
     assert_int_equal(pair->a.messages, 1);
     host_know(&pair->a, 0, &second, "b", 1); /* the other incarnation it is */
@@ -435,6 +471,7 @@ int main(void)
         TEST(test_members_connect_and_know_each_other),
         TEST(test_payload_of_256_kib_arrives_both_ways),
         TEST(test_message_that_may_wait_travels_with_the_next_one),
+        TEST(test_message_that_may_wait_long_goes_by_time),
         TEST(test_flood_arrives_whole_and_in_order),
         TEST(test_other_heads_are_delivered),
         TEST(test_refused_connection_comes_back),

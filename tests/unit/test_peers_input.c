@@ -64,7 +64,7 @@ static int tear_down(void **state)
     /* Nothing that a test did has disturbed the two. */
     assert_int_equal(scene->b.downs, 0);
     scene->a.messages = 0;
-    peers_send_message(scene->b.peers, &message, NULL, 0, false);
+    peers_send_message(scene->b.peers, &message, NULL, 0, MAY_WAIT_NOT);
     assert_true(stage_run(&scene->stage, has_message, &scene->a));
     host_close(&scene->a);
     host_close(&scene->b);
@@ -426,7 +426,7 @@ static void test_peer_that_takes_nothing_is_cut_off(void **state)
     stranger_ignore(&scene->stranger);
     peers_set_member(scene->a.peers, 2, "c", 31, "127.0.0.1:7400", true);
     while (peers_is_up(scene->a.peers, 2) && sent < 4000) {
-        peers_send_message(scene->a.peers, &message, bytes, len_bytes, false);
+        peers_send_message(scene->a.peers, &message, bytes, len_bytes, MAY_WAIT_NOT);
         sent++;
     }
     assert_true(sent > 1000 && sent < 1200); /* 256 MiB, and what the sockets hold */
