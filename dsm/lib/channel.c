@@ -6,10 +6,14 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "dsm.h"
+
+/** So long the socket itself waits at most: a deadline that is farther off takes no poll(). */
+#define RECEIVE_MS 10000
 
 int64_t clock_ms(void)
 {
@@ -39,6 +43,13 @@ static int poll_timeout(int64_t deadline)
         return 0;
     }
     return left >= INT_MAX ? INT_MAX : (int)left + 1;
+}
+
+int channel_prepare(int socket)
+{
+    struct timeval limit = {.tv_sec = RECEIVE_MS / 1000};
+
+    return setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) == 0 ? 0 : DSM_ESYS;
 }
 
 /* One packet, whole or not at all, as the socket's type has it. */
@@ -118,14 +129,14 @@ int channel_receive(int socket, int64_t deadline, void *bytes, size_t size_bytes
                              .msg_control = control.bytes,
                              .msg_controllen = sizeof control.bytes};
     struct pollfd in = {.fd = socket, .events = POLLIN};
-    bool is_bounded = deadline != INT64_MAX; /* else the socket itself does the waiting */
+    bool is_near = deadline != INT64_MAX && deadline - clock_ms() < RECEIVE_MS;
     ssize_t len;
 
     *arrival = (struct arrival){.descriptor = -1};
-    if (is_bounded && poll(&in, 1, poll_timeout(deadline)) <= 0) {
+    if (is_near && poll(&in, 1, poll_timeout(deadline)) <= 0) {
         return 0;
     }
-    len = recvmsg(socket, &message, (is_bounded ? MSG_DONTWAIT : 0) | MSG_CMSG_CLOEXEC);
+    len = recvmsg(socket, &message, (is_near ? MSG_DONTWAIT : 0) | MSG_CMSG_CLOEXEC);
     if (len < 0) {
         return errno == EAGAIN || errno == EINTR || errno == ENOMEM ? 0 : DSM_ENOAGENT;
     }

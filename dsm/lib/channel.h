@@ -12,6 +12,9 @@ int64_t clock_ms(void);
 /** The deadline of a timeout from now; INT64_MAX, which is never, for a negative one. */
 int64_t deadline_after(int64_t timeout_ms);
 
+/** Make a socket ready for channel_receive(), once. Errors: DSM_ESYS. */
+int channel_prepare(int socket);
+
 /**
  * Send one packet.
  *

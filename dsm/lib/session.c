@@ -57,8 +57,12 @@ int session_fail_deed(struct dsm *dsm, int error, const struct deed *deed)
 
 int session_check(struct dsm *dsm)
 {
-    pid_t pid = getpid();
+    pid_t pid;
 
+    if (pulse_beats(&dsm->pulse)) {
+        return 0; /* a child's has stopped */
+    }
+    pid = getpid();
     if (pid != dsm->pid) {
         return session_fail(dsm, DSM_EINVAL,
                             "process %ld uses the session of its parent %ld; a child calls "
@@ -194,6 +198,10 @@ static int socket_connect(struct dsm *dsm, const char *path)
         return errno == ENOMEM || errno == ENOBUFS ? DSM_ENOMEM : DSM_ESYS;
     }
     (void)setsockopt(dsm->socket, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    if (channel_prepare(dsm->socket) != 0) {
+        (void)close(dsm->socket);
+        return DSM_ESYS;
+    }
     do {
         error = connect(dsm->socket, (const struct sockaddr *)&dsm->address, sizeof dsm->address);
     } while (error != 0 && errno == EINTR);

@@ -35,6 +35,12 @@ void pulse_stop(struct pulse *pulse)
     }
 }
 
+bool pulse_beats(const struct pulse *pulse)
+{
+    return pulse->beats != NULL &&
+           atomic_load_explicit(pulse->beats, memory_order_relaxed) != 0;
+}
+
 void pulse_close(struct pulse *pulse)
 {
     if (pulse->beats != NULL) {
@@ -90,7 +96,7 @@ static struct token_table *table_of(struct dsm_region *region, uint64_t offset)
         atomic_load_explicit(&region->tokens.table, memory_order_acquire);
 
     if (table == NULL || !token_word_can(offset, region->tokens.client) ||
-        atomic_load_explicit(region->handle.dsm->pulse.beats, memory_order_relaxed) == 0) {
+        !pulse_beats(&region->handle.dsm->pulse)) {
         return NULL;
     }
     return table;

@@ -25,6 +25,8 @@ struct pulse {
 void pulse_init(struct pulse *pulse);
 /** The agent is gone. */
 void pulse_stop(struct pulse *pulse);
+/** Is that so? False also where there is none. */
+bool pulse_beats(const struct pulse *pulse);
 void pulse_close(struct pulse *pulse);
 
 /** Of one region. All zero at first. */

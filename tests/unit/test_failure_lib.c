@@ -198,7 +198,7 @@ static void test_connect_fails_whole_and_goes_well_again(void **state)
         {.name = "signals", .kinds = FAILURE_INTERRUPT},
         {.name = "full sockets", .kinds = FAILURE_AGAIN, .errors = {DSM_ENOAGENT}},
         {.name = "broken sockets", .kinds = FAILURE_TRANSFER, .errors = {DSM_ENOAGENT, DSM_ENOMEM}},
-        {.name = "settings", .kinds = FAILURE_CONTROL},
+        {.name = "settings", .kinds = FAILURE_CONTROL, .errors = {DSM_ESYS}},
     };
     struct world world;
 

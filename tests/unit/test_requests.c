@@ -10,8 +10,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "dsm.h"
+#include "dsm/lib/channel.h"
 #include "dsm/lib/session.h"
 #include "tests/unit/fake_agent.h"
 
@@ -222,9 +226,36 @@ static void test_nonsense_from_the_agent_ends_the_session(void **state)
     end(fake, dsm);
 }
 
+/* The socket itself waits while the deadline is far off, and its wait ends now and then: that is
+ * nothing that came, and no error. */
+static void test_wait_of_the_socket_that_ends_is_no_end(void **state)
+{
+    struct timeval soon = {.tv_usec = 1000};
+    struct arrival arrival;
+    uint8_t byte = 0;
+    int ends[2];
+
+    (void)state;
+    assert_int_equal(channel_prepare(-1), DSM_ESYS);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    assert_int_equal(channel_prepare(ends[0]), 0);
+    assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(
+            channel_receive(ends[0], deadline_after(i == 0 ? -1 : 60000), &byte, 1, &arrival), 0);
+        assert_int_equal(arrival.len_bytes, 0);
+    }
+    assert_int_equal(channel_send(ends[1], "x", 1, -1, deadline_after(-1)), 0);
+    assert_int_equal(channel_receive(ends[0], deadline_after(60000), &byte, 1, &arrival), 0);
+    assert_int_equal(byte, 'x');
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_wait_of_the_socket_that_ends_is_no_end),
         cmocka_unit_test(test_mutexes_pass_on_what_the_agent_says),
         cmocka_unit_test(test_barriers_and_atomics_pass_their_operands),
         cmocka_unit_test(test_semaphores_reach_the_agent),
