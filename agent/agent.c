@@ -271,7 +271,10 @@ static uint64_t count_events(const struct agent *agent)
     return agent->driver ? driver_count_events(agent->driver) : 0;
 }
 
-/** One turn of the loop: wait as pace.h says, and handle what has come. */
+/**
+ * One turn of the loop: wait as pace.h says, and handle what has come. A program that has its page
+ * runs as soon as we give up the CPU, or has run.
+ */
 static void agent_turn(struct agent *agent)
 {
     struct pace *pace = &agent->pace;
@@ -283,10 +286,15 @@ static void agent_turn(struct agent *agent)
         return;
     }
     if (step == PACE_LOOK) {
-        sched_yield();
-        pace_on_back(pace, uv_hrtime());
+        frames_look(agent->frames);
     }
-    uv_run(&agent->loop, step == PACE_SLEEP ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    if (count_events(agent) == seen) {
+        if (step == PACE_LOOK) {
+            sched_yield();
+            pace_on_back(pace, uv_hrtime());
+        }
+        uv_run(&agent->loop, step == PACE_SLEEP ? UV_RUN_ONCE : UV_RUN_NOWAIT);
+    }
     pace_on_look(pace, uv_hrtime(), count_events(agent) != seen);
 }
 

@@ -38,6 +38,7 @@ struct driver {
     struct pending_event **last;
     uv_timer_t timer;
     uint64_t armed_ms; /* the deadline that the timer runs for */
+    uint64_t now_ms;   /* of the last step: reading the clock takes as long as many a step */
     uint64_t count_events;
     bool is_stepping;
     bool is_over; /* no memory, or driver_free() was called */
@@ -87,7 +88,8 @@ static void driver_step(struct driver *driver, struct event *event, const uint8_
     }
     assert(!driver->is_stepping);
     driver->is_stepping = true;
-    event->now_ms = clock_ms();
+    driver->now_ms = clock_ms();
+    event->now_ms = driver->now_ms;
     node_step(driver->node, event, &driver->actions);
     for (uint32_t i = 0; i < driver->actions.count && !driver->is_over; i++) {
         driver->events.on_action(driver->events.context, &driver->actions.list[i], payload,
@@ -115,13 +117,13 @@ static void on_time(uv_timer_t *timer);
 /** Duty 3: time that is due, a bounded number of steps; then the timer for the rest. */
 static void driver_settle(struct driver *driver)
 {
-    uint64_t deadline_ms, now_ms;
+    uint64_t deadline_ms;
 
     queue_drain(driver);
     for (uint32_t i = 0; i < TIME_STEPS_MAX && !driver->is_over; i++) {
         struct event event = {.kind = EVENT_TIME};
 
-        if (node_deadline(driver->node) > clock_ms()) {
+        if (node_deadline(driver->node) > driver->now_ms) {
             break;
         }
         driver_step(driver, &event, NULL, 0);
@@ -131,8 +133,7 @@ static void driver_settle(struct driver *driver)
         return;
     }
     deadline_ms = node_deadline(driver->node);
-    now_ms = clock_ms();
-    if (deadline_ms == driver->armed_ms && deadline_ms > now_ms) {
+    if (deadline_ms == driver->armed_ms && deadline_ms > driver->now_ms) {
         return;
     }
     driver->armed_ms = deadline_ms;
@@ -140,7 +141,8 @@ static void driver_settle(struct driver *driver)
         uv_timer_stop(&driver->timer);
         return;
     }
-    uv_timer_start(&driver->timer, on_time, deadline_ms > now_ms ? deadline_ms - now_ms : 0, 0);
+    uv_timer_start(&driver->timer, on_time,
+                   deadline_ms > driver->now_ms ? deadline_ms - driver->now_ms : 0, 0);
 }
 
 static void on_time(uv_timer_t *timer)
@@ -148,6 +150,7 @@ static void on_time(uv_timer_t *timer)
     struct driver *driver = timer->data;
 
     driver->armed_ms = NOT_ARMED;
+    driver->now_ms = clock_ms();
     if (!driver->is_over) {
         driver_settle(driver);
     }

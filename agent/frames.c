@@ -263,6 +263,16 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     }
 }
 
+void frames_look(struct frames *frames)
+{
+    struct frames_map *map = map_find(frames, frames->answered);
+
+    frames->answered = 0;
+    if (map != NULL && map_is_usable(map) && map->ops->look != NULL) {
+        map->ops->look(map);
+    }
+}
+
 bool map_poll(struct frames_map *map, int events)
 {
     if (!map->polled || events == 0) {

@@ -124,6 +124,11 @@ void frames_map_gone(struct frames *frames, map_id map);
 void frames_fill(struct frames *frames, region_id region, uint64_t page, uint32_t count, map_id map,
                  bool write, const uint8_t *bytes);
 /**
+ * See at once whether the program that was last given a page has the next fault already, as it has
+ * where it runs before we sleep. At most one look for each page that was given.
+ */
+void frames_look(struct frames *frames);
+/**
  * ACTION_ALLOW, ACTION_WAKE (map 0: every map; else the pages are here), ACTION_PROTECT,
  * ACTION_DROP, ACTION_POISON.
  */

@@ -251,6 +251,7 @@ void span_fill(struct frames *frames, const struct frames_span *span, map_id map
         (fill.through->region != fill.span.region || !map_is_usable(fill.through))) {
         fill.through = NULL;
     }
+    frames->answered = fill.through != NULL ? map : frames->answered;
     /* Once the page is there the kernel maps it into the others without asking: only a marker keeps
      * it read-only for them (KERNEL.md, rule 2). */
     span_protect(&fill.span, fill.through);

@@ -110,6 +110,7 @@ void frames_allow(struct frames *frames, region_id region, uint64_t page, uint32
         find_part(frames, map, &span, &found, &start, &len_bytes)) {
         span_tell_open(&span, found);
         found->ops->allow(found, start, len_bytes);
+        frames->answered = map;
     }
 }
 

@@ -61,6 +61,7 @@ struct frames {
     uint64_t page_bytes; /* of the hardware */
     struct table regions, maps, keeps;
     struct frames_counters counters;
+    map_id answered; /* the mapping that last got a page it had asked for, 0: none since a look */
     /* Room for every mapping that is attached: waiting must not fail (frames_wait.c). */
     struct pollfd *pollfds;
     struct frames_map **awaited;

@@ -37,7 +37,8 @@
 #define PACE_CROWDED 128u
 
 enum pace_step {
-    PACE_LOOK = 1, /* give up the CPU, pace_on_back(), look without waiting, pace_on_look() */
+    PACE_LOOK = 1, /* look at who was answered last; if nothing is there, give up the CPU,
+                      pace_on_back(), and look without waiting; pace_on_look() */
     PACE_FLUSH,    /* send what is held back */
     PACE_SLEEP,    /* wait for as long as it takes, pace_on_look() */
 };

@@ -43,6 +43,9 @@ struct watch_ops {
     void (*stop)(struct frames_map *map);
     /** The descriptor is ready, or has an error; may lead to on_fault, and that to stop(). */
     void (*on_ready)(struct frames_map *map, int status, int events);
+    /** Without knowing whether it is: take in what has come, if that is sure not to block. NULL for
+     * a mechanism that cannot. */
+    void (*look)(struct frames_map *map);
     /** No more writes; may be under way until span_settle(). */
     void (*protect)(struct frames_map *map, uint64_t offset, uint64_t len_bytes);
     /** No touch reaches the memory, whose pages go away next; as protect(). */

@@ -429,6 +429,7 @@ const struct watch_ops watch_channel_ops = {
     .start = start,
     .stop = stop,
     .on_ready = on_ready,
+    .look = NULL,
     .protect = protect,
     .hide = hide,
     .allow = allow,

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "agent/frames_state.h"
@@ -87,6 +88,19 @@ static void on_ready(struct frames_map *map, int status, int events)
     }
     /* What is left is told in the next turn: epoll is level-triggered. */
     len = read(map->descriptor, messages, sizeof(messages));
+    if (len > 0) {
+        tell(map, messages, (uint32_t)((size_t)len / sizeof(messages[0])));
+    }
+}
+
+/* A program may have made its descriptor blocking: a plain read would wait for its next fault. A
+ * kernel that cannot be told so here refuses. */
+static void look(struct frames_map *map)
+{
+    struct uffd_msg messages[EVENTS_PER_TURN];
+    struct iovec room = {.iov_base = messages, .iov_len = sizeof(messages)};
+    ssize_t len = preadv2(map->descriptor, &room, 1, -1, RWF_NOWAIT);
+
     if (len > 0) {
         tell(map, messages, (uint32_t)((size_t)len / sizeof(messages[0])));
     }
@@ -230,6 +244,7 @@ const struct watch_ops watch_uffd_ops = {
     .start = start,
     .stop = stop,
     .on_ready = on_ready,
+    .look = look,
     .protect = protect,
     .hide = hide,
     .allow = allow,
