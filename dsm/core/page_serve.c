@@ -147,8 +147,8 @@ static void forget_page(struct pages *pages, const struct region *region,
 }
 
 /* Drop pages [first, first + count) of a message's range. */
-static void drop_run(struct pages *pages, const struct region *region,
-                     const struct message *message, uint32_t first, uint32_t count)
+static void drop_run(struct pages *pages, struct region *region, const struct message *message,
+                     uint32_t first, uint32_t count)
 {
     if (count == 0) {
         return;
@@ -157,6 +157,7 @@ static void drop_run(struct pages *pages, const struct region *region,
     for (uint32_t i = first; i < first + count; i++) {
         forget_page(pages, region, message, i);
     }
+    walks_on_loss(&region->walks[false], message->page + first, count);
     pages->context->counters.invalidations += count;
 }
 
@@ -193,7 +194,7 @@ static void give_away(struct pages *pages, const struct message *forward,
  */
 void pages_on_forward(struct pages *pages, const struct message *message)
 {
-    const struct region *region = context_region(pages->context, message->region);
+    struct region *region = context_region(pages->context, message->region);
     struct kept *kept = find_kept(pages, message);
     uint32_t missing = message->count;
 
@@ -227,6 +228,7 @@ void pages_on_forward(struct pages *pages, const struct message *message)
     } else if (pages_defer(pages, message)) {
         return;
     } else if ((message->flags & FLAG_WRITE) != 0) {
+        walks_on_loss(&region->walks[true], message->page, message->count);
         give_away(pages, message, region, message->count);
     } else {
         downgrade(pages, message, region, message->count);
@@ -236,7 +238,7 @@ void pages_on_forward(struct pages *pages, const struct message *message)
 
 void pages_on_invalidate(struct pages *pages, const struct message *message)
 {
-    const struct region *region = context_region(pages->context, message->region);
+    struct region *region = context_region(pages->context, message->region);
     uint32_t first = 0;
     struct message answer = {
         .kind = MESSAGE_INVALIDATED,

@@ -9,14 +9,22 @@
  *   one such walk beside the other    the next columns: four pages wide, sixteen, ...
  *
  * How far ahead a walk asks grows with how far it has come, so that what was fetched for nothing
- * when it ends is no more than a few times what was used; and when several walks in turn ended
- * before what they had asked for, the next ones have to prove themselves for longer.
+ * when it ends is no more than a few times what was used. A walk is doubted that ended before what
+ * it had asked for, or that lost pages before it came to them, because another node writes there: a
+ * band of a matrix, say, that its owner still works on. While there are doubts, new walks have to
+ * prove themselves for longer, and ask for no more than they have come; and a stride that lost
+ * pages asks for one run at a time, until it has come further than before.
+ *
+ * A walk that begins where one began before asks at once for as much as that one used
+ * (footprint.h).
  */
 #ifndef DSM_CORE_WALK_H
 #define DSM_CORE_WALK_H
 
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "dsm/core/footprint.h"
 
 /** Walks of one region that are followed at the same time. */
 #define WALKS 8u
@@ -29,16 +37,20 @@ struct walk {
     uint64_t stride; /* from run to run; 0: in order */
     int64_t jump;    /* from the begin of the nearest walk before it to its own, pages; 0: far */
     uint64_t used;   /* by the clock of the walks */
+    uint64_t lost_at; /* its last fault when pages were lost that it had asked for ahead */
     uint32_t run;    /* pages of the last request, or of each run; 0: no walk */
     uint32_t steps;  /* faults that went on with it */
+    uint32_t losses; /* how often that was */
+    uint32_t known;  /* pages of its footprint, 0: it has none */
     bool is_backward;
 };
 
 /** All walks of a region; all zero: none. */
 struct walks {
     struct walk list[WALKS];
+    struct footprints footprints;
     uint64_t clock;
-    uint32_t doubts; /* walks in turn that ended early */
+    uint32_t doubts; /* walks that ended early or lost pages, less those since that did not */
 };
 
 /** What a request may be. */
@@ -64,6 +76,8 @@ struct walk_plan {
 /** A page that was not asked for is wanted. */
 struct walk_plan walks_on_miss(struct walks *walks, uint64_t page,
                                const struct walk_limits *limits);
+/** Another node writes to pages, so that they are not here any more. */
+void walks_on_loss(struct walks *walks, uint64_t page, uint64_t count);
 /** Of what was asked for at once, up to `asked`, only what is before `got` was to be had. */
 void walks_cut(struct walks *walks, uint64_t asked, uint64_t got);
 /** One that was asked for, but has not come, is wanted: a walk goes on, and asks for more. */

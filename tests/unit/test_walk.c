@@ -240,6 +240,8 @@ static void test_certain_walk_proves_nothing(void **state)
     memory->limits.room = 0;
     touch(memory, 100);
     expect(memory, "100+64");
+    touch(memory, 99); /* it is told to go forwards */
+    expect(memory, "99+64");
     free(memory);
 }
 
@@ -284,6 +286,163 @@ static void test_waiting_goes_on(void **state)
     free(memory);
 }
 
+/* Other nodes write to pages [page, end): they are not here any more. */
+static void lose(struct memory *memory, uint64_t page, uint64_t end)
+{
+    memset(memory->here + page, 0, end - page);
+    walks_on_loss(&memory->walks, page, end - page);
+}
+
+static void touch_all(struct memory *memory, uint64_t page, uint64_t end)
+{
+    for (; page < end; page++) {
+        touch(memory, page);
+    }
+}
+
+/* An outer row of a neighbour's part of a grid, which is written anew each time. */
+static void test_walk_that_begins_again_asks_for_what_it_used(void **state)
+{
+    static const char *const times[] = {"50+1 51+4", "50+2 52+1 53+3", "50+4", "50+4"};
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint32_t i = 0; i < sizeof(times) / sizeof(times[0]); i++) {
+        touch_all(memory, 50, 54);
+        expect(memory, times[i]);
+        lose(memory, 50, 60);
+    }
+    memory->here[51] = 1; /* what is asked for is not always given */
+    touch(memory, 50);
+    memory->here[52] = 0;
+    touch(memory, 52);
+    expect(memory, "50+4 52+2");
+    free(memory);
+}
+
+/* Groups of pages that are asked for together are not cut in two where a footprint is halved. */
+static void test_footprint_is_of_whole_groups(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    memory->limits.unit = 16;
+    footprints_note(&memory->walks.footprints, 160, 48);
+    for (uint32_t i = 1; i < FOOTPRINT_TOLD; i++) {
+        footprints_tell(&memory->walks.footprints, 160);
+    }
+    touch(memory, 160);
+    expect(memory, "160+16");
+    free(memory);
+}
+
+static void test_walk_that_began_forwards_before_goes_back(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    touch_all(memory, 50, 54);
+    lose(memory, 0, 100);
+    memory->text[0] = 0;
+    for (uint64_t page = 50; page > 20; page--) {
+        touch(memory, page);
+    }
+    expect(memory, "50+2 49+1 47+2 43+4 35+8 19+16");
+    free(memory);
+}
+
+static void test_footprint_longer_than_a_request_is_asked_for_ahead(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    touch_all(memory, 0, 300);
+    lose(memory, 0, 1000);
+    memory->text[0] = 0;
+    touch(memory, 0);
+    expect(memory, "0+64[64+64+64 x2]"); /* its last fault was at 149 */
+    assert_int_equal(memory->walks.doubts, 1);
+    lose(memory, 0, 150); /* it is known to use these */
+    assert_int_equal(memory->walks.doubts, 1);
+    lose(memory, 150, 192);
+    assert_int_equal(memory->walks.doubts, 2);
+    free(memory);
+}
+
+static void test_walk_that_lost_pages_is_doubted(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    touch_all(memory, 0, 32);
+    expect(memory, "0+1 1+4 5+16 21+64[85+64+64 x1]");
+    lose(memory, 0, 21); /* it has come past these */
+    assert_int_equal(memory->walks.doubts, 0);
+    lose(memory, 64, 96);
+    lose(memory, 96, 149); /* once is enough */
+    assert_int_equal(memory->walks.doubts, 1);
+    touch_all(memory, 64, 96);
+    expect(memory, "64+1 65+1 66+2 68+4 72+8 80+16");
+    lose(memory, 64, 200); /* none of these was asked for without coming to it */
+    touch_all(memory, 200, 2000);
+    assert_int_equal(memory->walks.doubts, 0); /* who comes so far goes on */
+    free(memory);
+}
+
+static void test_walk_backwards_that_lost_pages_is_doubted(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t page = 600; page > 570; page--) {
+        touch(memory, page);
+    }
+    expect(memory, "600+1 596+4 580+16 516+64[452+64-64 x1]");
+    lose(memory, 580, 601);
+    lose(memory, 400, 452);
+    assert_int_equal(memory->walks.doubts, 0);
+    lose(memory, 440, 453);
+    assert_int_equal(memory->walks.doubts, 1);
+    free(memory);
+}
+
+static void test_stride_that_lost_pages_asks_for_one_run_at_a_time(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    for (uint64_t row = 0; row < 3; row++) {
+        touch_all(memory, row * 100, row * 100 + 4);
+    }
+    expect(memory, "0+1 1+4 100+1 101+4 200+2[300+2+100 x4] 202+1 203+1");
+    lose(memory, 200, 300);
+    lose(memory, 304, 399); /* between two runs */
+    assert_int_equal(memory->walks.doubts, 0);
+    lose(memory, 350, 1000);
+    assert_int_equal(memory->walks.doubts, 1);
+    for (uint64_t row = 3; row < 19; row++) {
+        touch_all(memory, row * 100, row * 100 + 4);
+        assert_null(strchr(memory->text, '['));
+        memory->text[0] = 0;
+    }
+    touch_all(memory, 1900, 1904); /* it has proved itself */
+    expect(memory, "1900+4[2000+4+100 x4]");
+    free(memory);
+}
+
+static void test_stride_among_doubts_asks_for_what_it_has_come(void **state)
+{
+    struct memory *memory = memory_new();
+
+    (void)state;
+    memory->walks.doubts = 1;
+    for (uint64_t page = 0; page < 592; page += 37) {
+        touch(memory, page);
+    }
+    expect(memory, "0+1 37+1 74+1[111+1+37 x1] 148+1[185+1+37 x3] 296+1[333+1+37 x7]");
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -300,6 +459,14 @@ int main(void)
         cmocka_unit_test(test_certain_walk_proves_nothing),
         cmocka_unit_test(test_exact_walk_goes_on_only_behind_what_it_got),
         cmocka_unit_test(test_waiting_goes_on),
+        cmocka_unit_test(test_walk_that_begins_again_asks_for_what_it_used),
+        cmocka_unit_test(test_walk_that_began_forwards_before_goes_back),
+        cmocka_unit_test(test_footprint_is_of_whole_groups),
+        cmocka_unit_test(test_footprint_longer_than_a_request_is_asked_for_ahead),
+        cmocka_unit_test(test_walk_that_lost_pages_is_doubted),
+        cmocka_unit_test(test_walk_backwards_that_lost_pages_is_doubted),
+        cmocka_unit_test(test_stride_that_lost_pages_asks_for_one_run_at_a_time),
+        cmocka_unit_test(test_stride_among_doubts_asks_for_what_it_has_come),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
