@@ -3,7 +3,7 @@
  * ingest: publishes a satellite photograph in shared memory.
  *
  * Reads the scene with GDAL, makes the photograph's region and the results' region, writes the
- * pixels, and posts the semaphore once for each program that waits.
+ * pixels, seals the photograph, and posts the semaphore once for each program that waits.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +15,7 @@
 
 #include "calibration.h"
 #include "dsm.h"
+#include "dsm_seal.h"
 #include "raster.h"
 #include "scene.h"
 
@@ -197,9 +198,10 @@ static int plan_photo(struct ingest *ingest, const char *first_path)
     return EXIT_SUCCESS;
 }
 
-/** Make a region anew and map it. */
+/** Make a region anew and map it; its handle is the caller's to close. */
 static int make_region(struct ingest *ingest, const char *suffix, uint64_t size_bytes,
-                       const struct dsm_shm_options *options, void **mapped)
+                       const struct dsm_shm_options *options, struct dsm_region **made,
+                       void **mapped)
 {
     char name[DSM_NAME_MAX + 1];
     snprintf(name, sizeof name, "%s%s", ingest->options.name, suffix);
@@ -214,9 +216,11 @@ static int make_region(struct ingest *ingest, const char *suffix, uint64_t size_
     }
     if (error != 0) {
         (void)fail(ingest, "size and map", suffix, error);
+        dsm_shm_close(region);
+        return EXIT_FAILURE;
     }
-    dsm_shm_close(region);
-    return error == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    *made = region;
+    return EXIT_SUCCESS;
 }
 
 /** One row of the scene as one row of the photograph: every second copy is the other way round. */
@@ -285,6 +289,17 @@ static int write_photo(struct ingest *ingest, struct raster *photo)
     return status;
 }
 
+/** From here on nobody can write to it, so that whoever has read a part may pass it on. */
+static int seal_photo(struct ingest *ingest, struct dsm_region *region, void *mapped)
+{
+    int error = dsm_shm_unmap(ingest->dsm, mapped);
+    if (error == 0) {
+        error = dsm_shm_seal(region);
+    }
+    dsm_shm_close(region);
+    return error == 0 ? EXIT_SUCCESS : fail(ingest, "seal", "", error);
+}
+
 static int post_waiters(struct ingest *ingest)
 {
     char name[DSM_NAME_MAX + 1];
@@ -308,18 +323,22 @@ static int publish(struct ingest *ingest)
 {
     const struct dsm_shm_options of_results = {.type = RESULTS_TYPE};
     struct dsm_shm_options of_photo = ingest->options.region;
+    struct dsm_region *results_region = NULL, *photo_region = NULL;
     void *results_mapped = NULL, *photo_mapped = NULL;
     of_photo.type = raster_type_text(ingest->head.type);
     if (make_region(ingest, RASTER_RESULTS_SUFFIX, sizeof(struct results), &of_results,
-                    &results_mapped) != EXIT_SUCCESS ||
-        make_region(ingest, "", ingest->head.total_bytes, &of_photo, &photo_mapped) !=
-            EXIT_SUCCESS) {
+                    &results_region, &results_mapped) != EXIT_SUCCESS ||
+        make_region(ingest, "", ingest->head.total_bytes, &of_photo, &photo_region,
+                    &photo_mapped) != EXIT_SUCCESS) {
         return EXIT_FAILURE;
     }
+    dsm_shm_close(results_region); /* the mapping stays */
     struct results *results = results_mapped;
     results->version = RASTER_VERSION;
     results->magic = RESULTS_MAGIC;
-    if (write_photo(ingest, photo_mapped) != EXIT_SUCCESS || post_waiters(ingest) != EXIT_SUCCESS) {
+    if (write_photo(ingest, photo_mapped) != EXIT_SUCCESS ||
+        seal_photo(ingest, photo_region, photo_mapped) != EXIT_SUCCESS ||
+        post_waiters(ingest) != EXIT_SUCCESS) {
         return EXIT_FAILURE;
     }
     printf("ingest: on %s, published %s: %s, %u x %u pixels, %u bands of u%u, %llu bytes\n",
