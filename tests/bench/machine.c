@@ -7,6 +7,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "tests/bench/process.h"
+
+#define LOOK_MS 1000
+
 /* The value of the first line "name : value" of a file, or "unknown". */
 static void find_line(const char *path, const char *name, char *value, size_t size_bytes)
 {
@@ -27,6 +31,38 @@ static void find_line(const char *path, const char *name, char *value, size_t si
     if (file) {
         fclose(file);
     }
+}
+
+/* Jiffies of all CPUs so far, and those of them in which nothing ran. */
+static bool read_jiffies(double *all, double *idle)
+{
+    FILE *file = fopen("/proc/stat", "re");
+    double jiffies[8]; /* user, nice, system, idle, iowait, irq, softirq, steal */
+    int count = 0;
+
+    if (file) {
+        count =
+            fscanf(file, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &jiffies[0], &jiffies[1],
+                   &jiffies[2], &jiffies[3], &jiffies[4], &jiffies[5], &jiffies[6], &jiffies[7]);
+        fclose(file);
+    }
+    *all = 0;
+    for (int i = 0; i < count; i++) {
+        *all += jiffies[i];
+    }
+    *idle = count == 8 ? jiffies[3] + jiffies[4] : 0;
+    return count == 8;
+}
+
+double machine_busy_percent(int signals_fd)
+{
+    double all[2], idle[2];
+
+    if (!read_jiffies(&all[0], &idle[0]) || wait_readable(-1, signals_fd, LOOK_MS) < 0 ||
+        !read_jiffies(&all[1], &idle[1]) || all[1] <= all[0]) {
+        return 0;
+    }
+    return 100 * (1 - (idle[1] - idle[0]) / (all[1] - all[0]));
 }
 
 json_t *machine_describe(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/bench/op.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -314,8 +315,9 @@ int op_run(struct bench *bench, const struct op *op, struct result *result)
 double result_quantile(const struct result *result, double p)
 {
     size_t count = result->samples.count;
+    size_t rank = (size_t)ceil(p * (double)count); /* from 1 on */
 
-    return count > 0 ? result->samples.values[(size_t)(p * (double)(count - 1))] : 0;
+    return count > 0 ? result->samples.values[rank > 0 ? rank - 1 : 0] : 0;
 }
 
 void result_close(struct result *result)

@@ -73,6 +73,7 @@ struct op {
     bool is_written;                             /* by A, before the rounds */
     bool is_unpinned;                            /* does not depend on where processes run */
     bool needs_2cpu;                             /* senseless with all on one CPU */
+    bool is_detail;                              /* a quick report has it at one place only */
     bool is_once;                                /* one round, without one to warm up */
     bool is_rate;                                /* more is better */
     uint64_t own[2];                             /* as the round's function likes */
@@ -127,7 +128,7 @@ const struct op *op_family(const char *name);
  */
 int op_run(struct bench *bench, const struct op *op, struct result *result);
 void result_close(struct result *result);
-/** The value that the fraction p (0 to 1) of the samples do not exceed; 0 without samples. */
+/** The least sample that the fraction p (0 to 1) of all do not exceed; 0 without samples. */
 double result_quantile(const struct result *result, double p);
 /* For the functions of rounds; all return 0, or -1 after a line on standard error. */
 

@@ -124,6 +124,7 @@ const struct op ops_contend[] = {
     },
     {
         .name = "writers-alone",
+        .is_detail = true,
         .text = "the same, against one host that has the page for itself",
         .meaning = "No window can get more done than one writer whom nobody disturbs.",
         .unit = "1/us",

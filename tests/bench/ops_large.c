@@ -176,16 +176,17 @@ static int round_sends(struct run *run)
 
 #define BULK                                                                                       \
     .unit = "MB/s", .limit_is = "bulk TLS, one connection", .limit = {{LIMIT_BULK, 1}},            \
-    .is_rate = true
+    .is_rate = true, .is_detail = true
 
 #define TWO_READ                                                                                   \
     .unit = "MB/s", .limit_is = "half of bulk TLS: what goes to two leaves one host twice",        \
-    .limit = {{LIMIT_BULK, 0.5}}, .is_rate = true, .count_hosts = READ_HOSTS
+    .limit = {{LIMIT_BULK, 0.5}}, .is_rate = true, .is_detail = true, .count_hosts = READ_HOSTS
 
 #define LARGE_FAULT(bytes)                                                                         \
     .unit = "us",                                                                                  \
     .limit_is = "userfaultfd hand-off of such a page + TLS round trip 64 B / such a page",         \
-    .limit = {{LIMIT_HANDOFF_##bytes, 1}, {LIMIT_TRIP_##bytes, 1}}, .count_hosts = 2
+    .limit = {{LIMIT_HANDOFF_##bytes, 1}, {LIMIT_TRIP_##bytes, 1}}, .is_detail = true,             \
+    .count_hosts = 2
 
 const struct op ops_large[] = {
     {

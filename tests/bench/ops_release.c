@@ -25,8 +25,8 @@ static int order_remap(struct hand *hand, const struct order *order, struct outc
     (void)outcome;
     hand->memory = NULL;
     if (!error) {
-        error = dsm_shm_map(hand->region, NULL, 0, order->a,
-                            DSM_READ | DSM_WRITE | (int)order->b, &mapped);
+        error = dsm_shm_map(hand->region, NULL, 0, order->a, DSM_READ | DSM_WRITE | (int)order->b,
+                            &mapped);
     }
     if (!error) {
         hand->memory = mapped;
@@ -57,6 +57,7 @@ static int order_release(struct hand *hand, const struct order *order, struct ou
 /* Nobody else looks between two releases. */
 static int round_release(struct run *run)
 {
+    run_add_ops(run, (uint64_t)RELEASES * (DIRTY_PAGES - 1)); /* messages are per page */
     return run_do(run, HOST_B, order_remap, DIRTY_PAGES * BENCH_PAGE_BYTES, DSM_RELEASE) ||
                    run_do(run, HOST_B, order_release, DIRTY_PAGES, 2) ||
                    run_timed(run, HOST_B, order_release, DIRTY_PAGES, RELEASES)
@@ -88,6 +89,7 @@ static int round_release_seen(struct run *run)
             run_timed(run, HOST_B, order_release, DIRTY_PAGES, 1)) {
             return -1;
         }
+        run_add_ops(run, DIRTY_PAGES - 1);
     }
     return 0;
 }
@@ -114,9 +116,9 @@ static void write_half(struct hand *hand, uint64_t half, uint64_t walks, uint64_
             compute(COMPUTE_US);
         }
         for (uint64_t page = 0; page < SHARED_PAGES; page++) {
-            volatile uint64_t *word = (volatile uint64_t *)(void *)(hand->memory +
-                                                                    page * BENCH_PAGE_BYTES) +
-                                      half * HALF_WORDS + walk * words;
+            volatile uint64_t *word =
+                (volatile uint64_t *)(void *)(hand->memory + page * BENCH_PAGE_BYTES) +
+                half * HALF_WORDS + walk * words;
 
             for (uint64_t i = 0; i < words; i++) {
                 word[i] = value;
@@ -274,6 +276,7 @@ const struct op ops_release[] = {
     },
     {
         .name = "sharing-once",
+        .is_detail = true,
         .text = "the same, each half written at once",
         .meaning = "As sharing, but each page is written in one go, and nothing is computed: "
                    "sequentially consistent, too, it moves once to each host in a round.",

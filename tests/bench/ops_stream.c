@@ -21,6 +21,8 @@
 #define BLOCK_BYTES ((uint64_t)BLOCK_PAGES * BENCH_PAGE_BYTES)
 /** Blocks that the agent is told of before they are read. */
 #define BLOCKS_AHEAD 24u
+/** Random misses, with and without read-ahead. */
+#define MISSES 400u
 
 /* The page that is touched n-th, of so many. */
 typedef uint64_t (*walk_function)(uint64_t n, uint64_t count);
@@ -198,6 +200,43 @@ static int round_hint(struct run *run)
     return run_region_close(run);
 }
 
+/* a: page, b: pages; they are used at random. */
+static int order_say_random(struct hand *hand, const struct order *order, struct outcome *outcome)
+{
+    (void)outcome;
+    return dsm_advise(hand->region, order->a * BENCH_PAGE_BYTES, order->b * BENCH_PAGE_BYTES,
+                      DSM_ADVICE_RANDOM);
+}
+
+/* The mean, which what was read ahead for nothing is in. */
+static int read_at_random(struct run *run, uint64_t first, struct series *series)
+{
+    double mean_us = 0;
+
+    if (run_do(run, HOST_B, order_read_random, first, MISSES)) {
+        return -1;
+    }
+    for (unsigned i = 0; i < MISSES; i++) {
+        mean_us += run_worker(run, HOST_B)->board->samples[i] / MISSES;
+    }
+    return run_add(run, series, &mean_us, 1);
+}
+
+/* Pages at random with and without read-ahead, now this first and now that. */
+static int round_ahead(struct run *run)
+{
+    uint64_t plain = (run->round * 2 + run->round % 2) * MISSES * 2;
+    uint64_t told = (run->round * 2 + (run->round + 1) % 2) * MISSES * 2;
+
+    if (run_do(run, HOST_B, order_say_random, told, MISSES * 2) ||
+        (plain < told && read_at_random(run, plain, &run->measured)) ||
+        read_at_random(run, told, &run->limits[0]) ||
+        (plain > told && read_at_random(run, plain, &run->measured))) {
+        return -1;
+    }
+    return 0;
+}
+
 /* The second program of host B maps what the first has read. */
 static int round_second(struct run *run)
 {
@@ -329,6 +368,19 @@ const struct op ops_stream[] = {
         .target = {TARGET_RATIO_MIN, 0.7, 0},
         .warm_bytes = WALK_WARM_BYTES,
         .round = round_hint,
+    },
+    {
+        .name = "ahead-random",
+        .text = "random misses, beside the same with read-ahead off",
+        .meaning = "What read-ahead costs who goes through memory in no order at all, beside the "
+                   "same where the program has said so (dsm_advise).",
+        .unit = "us",
+        .limit_is = "the same told to be random: nothing is read ahead",
+        .target = {TARGET_RATIO_MAX, 1.05, 0},
+        .count_hosts = 2,
+        .region_bytes_a_round = UINT64_C(4) * MISSES * BENCH_PAGE_BYTES,
+        .is_written = true,
+        .round = round_ahead,
     },
     {
         .name = "stream-write",

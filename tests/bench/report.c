@@ -16,7 +16,7 @@
 #define ROUNDS_FULL 7u
 #define ROUNDS_QUICK 2u
 #define BUDGET_FULL_S 540.0
-#define BUDGET_QUICK_S 120.0
+#define BUDGET_QUICK_S 140.0
 #define WORKLOAD_S 180.0
 #define SPIN_US_DEFAULT 50u /* as an agent that is told nothing */
 #define LOCAL_HOSTS 3u
@@ -138,7 +138,10 @@ static bool belongs(const struct plan *plan, const struct bench *bench, const st
     if (op->is_unpinned) {
         return pinning == PIN_NONE;
     }
-    return !plan->is_quick || pinning != PIN_NONE;
+    if (plan->is_quick) {
+        return pinning == PIN_2CPU || (pinning == PIN_1CPU && !op->is_detail);
+    }
+    return true;
 }
 
 /* Returns 0, also when there is nothing to measure; -1 when the hosts are of no more use. */
@@ -401,10 +404,14 @@ static int report_measured(struct plan *plan)
         perror("dsm-bench: signalfd");
         return -1;
     }
+    double busy = machine_busy_percent(plan->signals_fd);
     if (plan->count_names == 0 || has_operation(plan)) {
         measure_all(plan);
     }
     measure_workloads(plan);
+    double busy_after = machine_busy_percent(plan->signals_fd);
+    json_object_set_new(json_object_get(plan->report, "machine"), "busy_percent",
+                        json_real(busy > busy_after ? busy : busy_after));
     json_object_set_new(plan->report, "seconds", json_real((clock_us() - begin_us) / 1e6));
     close(plan->signals_fd);
     return save_results(plan) || plan->is_interrupted ? -1 : 0;

@@ -132,9 +132,9 @@ static int plot_latency(const json_t *report, const char *directory, const char 
     fprintf(script,
             "set title 'How long single pages take, %s' offset 0,1\nset tmargin 4\n"
             "set logscale x\nset xrange [5:5000]\nset yrange [0:100]\n"
-            "set xlabel 'microseconds (logarithmic)'\n"
+            "set xlabel 'microseconds (logarithmic); what took none had been read ahead'\n"
             "set ylabel '%% of the samples that took no longer'\n"
-            "set key outside right center vertical noenhanced spacing 1.3 samplen 5\n"
+            "set key inside right bottom Left reverse noenhanced spacing 1.3 samplen 5\n"
             "set arrow 1 from %g, graph 0 to %g, graph 1 nohead lw 1.5 dt 3 lc rgb '#000000'\n"
             "set label 1 'limit of a read miss: %.1f us' at %g, graph 1 center offset 0,0.7\n"
             "draw = '%s'\n",
@@ -221,7 +221,8 @@ static int plot_targets(const json_t *report, const char *directory)
     json_array_foreach(results, i, result)
     {
         const char *op = report_string(result, "op");
-        bool is_known = report_string(result, "target")[0] == 0 || count == 128;
+        bool is_known = report_string(result, "target")[0] == 0 || count == 128 ||
+                        report_number(result, "target_value") == 0; /* no ratio to it */
 
         for (unsigned k = 0; k < count && !is_known; k++) {
             is_known = !strcmp(names[k], op);
@@ -264,7 +265,8 @@ static int plot_targets(const json_t *report, const char *directory)
         fprintf(script, "%s'%s' %u", n ? ", " : "", names[n], count - n);
     }
     fprintf(script,
-            ")\nset title 'Targets: left of the line is met'\nset logscale x\n"
+            ")\nset title 'Targets: left of the line is met (medians; p99 is in report.txt)'\nset "
+            "logscale x\n"
             "set xrange [*<0.5:2<*]\nset yrange [0:%u]\n"
             "set xlabel 'figure / target (for rates: target / figure), logarithmic'\n"
             "set arrow 1 from 1, graph 0 to 1, graph 1 nohead lw 2 lc rgb '#000000'\n"

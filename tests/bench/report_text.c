@@ -1,19 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The text of a report: first all targets in one table, then each operation by itself. */
 #include <math.h>
+#include <stdarg.h>
 #include <string.h>
 
 #include "tests/bench/report.h"
 
+#define NAME_WIDTH 18
+#define TARGET_WIDTH 30
 #define VALUE_WIDTH 26
+#define LINE_WIDTH 96
+/** Of a list of operations. */
+#define TEXT_BYTES 8192
 
 /* A number with as many digits as tell something. */
 static const char *short_number(double number, char text[32])
 {
-    int digits = number >= 1000 ? 0 : number >= 100 ? 1 : number >= 1 ? 2 : 3;
+    int digits = number >= 1000 || number == 0 ? 0 : number >= 100 ? 1 : number >= 1 ? 2 : 3;
 
     snprintf(text, 32, "%.*f", digits, number);
     return text;
+}
+
+/* Words in lines, all of them indented; it begins where a line does, and ends it. */
+static void write_wrapped(const char *text, unsigned indent, FILE *file)
+{
+    size_t column = 0;
+
+    while (*text) {
+        size_t len = strcspn(text, " ");
+
+        if (column > 0 && column + 1 + len > LINE_WIDTH) {
+            fputc('\n', file);
+            column = 0;
+        }
+        fprintf(file, "%*s%.*s", column > 0 ? 1 : (int)indent, "", (int)len, text);
+        column += len + (column > 0 ? 1 : indent);
+        text += len;
+        text += strspn(text, " ");
+    }
+    fputc('\n', file);
+}
+
+static __attribute__((format(printf, 2, 3))) void add_text(char text[TEXT_BYTES],
+                                                           const char *format, ...)
+{
+    size_t len = strlen(text);
+    va_list values;
+
+    va_start(values, format);
+    vsnprintf(text + len, TEXT_BYTES - len, format, values);
+    va_end(values);
 }
 
 static void write_machine(const json_t *report, FILE *file)
@@ -24,6 +61,13 @@ static void write_machine(const json_t *report, FILE *file)
     fprintf(file, "machine   %s, %.0f CPUs, %.0f GiB, %s\n", report_string(machine, "cpu"),
             report_number(machine, "cpus"), report_number(machine, "memory_gib"),
             report_string(machine, "kernel"));
+    if (json_is_number(json_object_get(machine, "busy_percent"))) {
+        fprintf(
+            file,
+            "busy      %.0f %% of its CPUs' time with other programs, just before or after: who\n"
+            "          polls gives the CPU to them, and each p99 has them in it\n",
+            report_number(machine, "busy_percent"));
+    }
     fprintf(file, "network   three hosts (network namespaces) joined by veth pairs; TLS 1.3, %s\n",
             report_string(machine, "cipher"));
     fprintf(file,
@@ -81,6 +125,27 @@ static void write_verdict(const json_t *result, FILE *file)
     fprintf(file, " %-*s", VALUE_WIDTH, text);
 }
 
+/* The one target that a whole program has, which is told with the workloads as well. */
+static void write_jacobi(const json_t *workloads, FILE *file)
+{
+    const json_t *line;
+    size_t i;
+
+    fprintf(file, "%-*s %-*s ", NAME_WIDTH, "jacobi", TARGET_WIDTH, "2 hosts faster than 1");
+    json_array_foreach(workloads, i, line)
+    {
+        double speed_up = report_number(line, "speed_up");
+
+        if (!strcmp(report_string(line, "workload"), "jacobi") &&
+            report_number(line, "hosts") == 2 && speed_up > 0) {
+            fprintf(file, "%.2f times as fast, each host a CPU: %s\n", speed_up,
+                    speed_up > 1 ? "met" : "missed");
+            return;
+        }
+    }
+    fputs("- (a workload: dsm-bench report kernels)\n", file);
+}
+
 static void write_targets(const json_t *report, FILE *file)
 {
     const json_t *results = json_object_get(report, "results");
@@ -88,7 +153,7 @@ static void write_targets(const json_t *report, FILE *file)
     size_t i;
 
     fputs("TARGETS\n\n", file);
-    fprintf(file, "%-14s %-30s", "operation", "target");
+    fprintf(file, "%-*s %-*s", NAME_WIDTH, "operation", TARGET_WIDTH, "target");
     for (int k = 0; report_places[k]; k++) {
         fprintf(file, " %-*s", VALUE_WIDTH, report_place_text(report_places[k]));
     }
@@ -101,13 +166,17 @@ static void write_targets(const json_t *report, FILE *file)
             continue;
         }
         /* Where agents poll it may be another one, which stands with the operation. */
-        fprintf(file, "%-14s %-30s", op, report_string(result, "target"));
+        fprintf(file, "%-*s %-*s", NAME_WIDTH, op, TARGET_WIDTH, report_string(result, "target"));
         for (int k = 0; report_places[k]; k++) {
             write_verdict(report_find(report, op, report_places[k]), file);
         }
         fputc('\n', file);
     }
-    fputs("\nx: times its limit, which each operation names below.\n\n", file);
+    write_jacobi(json_object_get(report, "workloads"), file);
+    fputs("\nx: times its limit, which each operation names below. A barrier of 512 hosts and more "
+          "is\n"
+          "simulated: dsm/core/SCALE.md has its messages and rounds.\n\n",
+          file);
 }
 
 static void write_place(const json_t *result, const char *place, FILE *file)
@@ -179,7 +248,7 @@ static void write_operation(const json_t *report, const json_t *first, FILE *fil
     double spin_us = report_number(report, "spin_us");
 
     fprintf(file, "%s: %s\n", op, report_string(first, "what"));
-    fprintf(file, "  %s\n", report_string(first, "meaning"));
+    write_wrapped(report_string(first, "meaning"), 2, file);
     if (limit_is[0]) {
         fprintf(file, "  limit      %s\n", limit_is);
     }
@@ -294,6 +363,47 @@ static void write_workloads(const json_t *report, FILE *file)
     }
 }
 
+/* Is it the first that was left out for this reason? */
+static bool is_first_reason(const json_t *left_out, size_t index)
+{
+    const char *why = report_string(json_array_get(left_out, index), "why");
+
+    for (size_t i = 0; i < index; i++) {
+        if (!strcmp(report_string(json_array_get(left_out, i), "why"), why)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* All that was left out for one reason. */
+static void write_reason(const json_t *left_out, const char *why, FILE *file)
+{
+    const char *last = "";
+    char text[TEXT_BYTES] = "";
+    const json_t *one;
+    size_t i;
+
+    add_text(text, "%s:", why);
+    json_array_foreach(left_out, i, one)
+    {
+        const char *op = report_string(one, "op");
+        const char *place = report_place_text(report_string(one, "pinning"));
+
+        if (strcmp(report_string(one, "why"), why)) {
+            continue;
+        }
+        if (!strcmp(op, last)) {
+            add_text(text, ", %s", place);
+        } else {
+            add_text(text, "%s %s (%s", last[0] ? ")," : "", op, place);
+        }
+        last = op;
+    }
+    add_text(text, ")");
+    write_wrapped(text, 2, file);
+}
+
 static void write_left_out(const json_t *report, FILE *file)
 {
     const json_t *left_out = json_object_get(report, "left_out"), *one;
@@ -304,8 +414,9 @@ static void write_left_out(const json_t *report, FILE *file)
     }
     json_array_foreach(left_out, i, one)
     {
-        fprintf(file, "  %s (%s): %s\n", report_string(one, "op"),
-                report_place_text(report_string(one, "pinning")), report_string(one, "why"));
+        if (is_first_reason(left_out, i)) {
+            write_reason(left_out, report_string(one, "why"), file);
+        }
     }
 }
 

@@ -184,6 +184,7 @@ int fake_start(const struct fake_options *options, struct fake_agent **fake)
     new->store = calloc(1, new->store_bytes);
     new->is_stored = calloc(new->store_bytes / fake_unit(), sizeof(bool));
     new->device = open("/dev/userfaultfd", O_RDONLY | O_CLOEXEC);
+    new->tokens_memfd = -1;
     new->memfd = memfd_create("fake", MFD_CLOEXEC);
     new->wake = eventfd(0, EFD_CLOEXEC);
     if (new->store == NULL || new->is_stored == NULL || new->memfd < 0 || new->wake < 0 ||
@@ -266,6 +267,14 @@ void fake_give_writes(struct fake_agent *fake)
 {
     (void)pthread_mutex_lock(&fake->lock);
     fake->gives_writes = true;
+    (void)pthread_mutex_unlock(&fake->lock);
+}
+
+void fake_share_tokens(struct fake_agent *fake, int memfd, uint64_t client)
+{
+    (void)pthread_mutex_lock(&fake->lock);
+    fake->tokens_memfd = memfd;
+    fake->tokens_client = client;
     (void)pthread_mutex_unlock(&fake->lock);
 }
 

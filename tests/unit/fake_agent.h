@@ -50,7 +50,9 @@ struct fake_seen {
     uint32_t count_maps;   /* attached now */
     uint32_t count_clients;
     uint32_t count_unlocks;
-    uint32_t count_held; /* calls held back now */
+    uint32_t count_held;   /* calls held back now */
+    uint32_t count_locks;  /* SYNC_LOCK */
+    uint32_t count_tokens; /* CALL_TOKENS */
 };
 
 /** Start one on a socket in a new directory. Returns 0, or -1 with errno. */
@@ -72,6 +74,8 @@ bool fake_await(struct fake_agent *fake, bool (*is_so)(const struct fake_seen *s
 void fake_hold_locks(struct fake_agent *fake);
 /** Answer each fault to read of a mapping that may write with the right to write from now on. */
 void fake_give_writes(struct fake_agent *fake);
+/** Answer CALL_TOKENS with this table from now on (borrowed) and that number of the client. */
+void fake_share_tokens(struct fake_agent *fake, int memfd, uint64_t client);
 /** Send what is held back, now, the last first. */
 void fake_release(struct fake_agent *fake);
 /**

@@ -153,6 +153,7 @@ static void on_sync(struct fake_agent *fake, const struct call *call, struct ses
     fake->seen.sync = *call;
     switch (call->op) {
     case SYNC_LOCK:
+        fake->seen.count_locks++;
         reply->reply.error = call->timeout_ms == 0   ? DSM_EAGAIN
                              : call->timeout_ms == 1 ? DSM_ETIMEDOUT
                              : call->offset == 4096  ? DSM_EOWNERDEAD
@@ -217,6 +218,10 @@ static int on_call(struct fake_agent *fake, int client, const struct call *call,
     case CALL_SYNC:
         on_sync(fake, call, reply);
         break;
+    case CALL_TOKENS:
+        fake->seen.count_tokens++;
+        reply->reply.value = fake->tokens_client;
+        return fake->tokens_memfd;
     default:
         break;
     }

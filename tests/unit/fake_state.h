@@ -24,7 +24,7 @@ struct fake_map {
     int uffd;   /* -1 until attached; or a channel */
     bool is_channel, writable;
     struct stale_map stale; /* its program follows it */
-    uint32_t sent, done; /* numbers of orders */
+    uint32_t sent, done;    /* numbers of orders */
     uint64_t address, offset, len_bytes;
     uint8_t wanted[FAKE_PAGES_MAX]; /* reported while an order was waited for: enum fault_word */
 };
@@ -55,6 +55,8 @@ struct fake_agent {
     bool is_up; /* the thread has begun */
     bool hold_locks;
     bool gives_writes; /* who reads may write */
+    int tokens_memfd;  /* for CALL_TOKENS, -1: none */
+    uint64_t tokens_client;
     uint64_t take_page, take_count; /* of COMMAND_TAKE */
     bool take_all;
     uint64_t store_bytes; /* of the region at first: only pages of these are taken */
