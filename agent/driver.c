@@ -129,6 +129,7 @@ static void driver_settle(struct driver *driver)
         driver_step(driver, &event, NULL, 0);
         queue_drain(driver);
     }
+    driver->events.on_end(driver->events.context);
     if (driver->is_over) {
         return;
     }
@@ -152,6 +153,7 @@ static void on_time(uv_timer_t *timer)
     driver->armed_ms = NOT_ARMED;
     driver->now_ms = clock_ms();
     if (!driver->is_over) {
+        driver->events.on_begin(driver->events.context);
         driver_settle(driver);
     }
 }
@@ -261,6 +263,7 @@ void driver_post(struct driver *driver, const struct event *event, const uint8_t
     } else {
         struct event now = *event;
 
+        driver->events.on_begin(driver->events.context);
         driver_step(driver, &now, payload, payload_bytes);
         driver_settle(driver);
     }

@@ -19,6 +19,9 @@ struct driver_events {
     /** Carry out one action; the payload is that of the event that led to it, or NULL. */
     void (*on_action)(void *context, const struct action *action, const uint8_t *payload,
                       size_t payload_bytes);
+    /** Steps follow, and their actions; then nothing more is to be done now. In turns. */
+    void (*on_begin)(void *context);
+    void (*on_end)(void *context);
     /** There is no memory to go on with; the driver does nothing any more. */
     void (*on_failure)(void *context, int error);
 };

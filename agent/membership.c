@@ -17,6 +17,17 @@ static void on_action(void *context, const struct action *action, const uint8_t 
     agent_act(context, action, payload, payload_bytes);
 }
 
+/* What one event leads to leaves together. */
+static void on_begin(void *context)
+{
+    peers_collect(((struct agent *)context)->peers);
+}
+
+static void on_end(void *context)
+{
+    peers_collected(((struct agent *)context)->peers);
+}
+
 static void on_memory_failure(void *context, int error)
 {
     agent_fail(context, error, "no memory for the protocol's records");
@@ -128,7 +139,7 @@ static void on_failure(void *context, const char *address, int error, const char
 static void on_joined(void *context, uint32_t node)
 {
     struct agent *agent = context;
-    const struct driver_events events = {agent, on_action, on_memory_failure};
+    const struct driver_events events = {agent, on_action, on_begin, on_end, on_memory_failure};
     struct node_config config = {
         .self = node,
         .budget_bytes = agent->budget_bytes,

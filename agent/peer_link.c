@@ -282,11 +282,11 @@ static void peer_receive(struct peer *peer, const uint8_t *bytes, size_t len_byt
     if (link_is_ready(peer->link) && !peer->has_sent_hello) {
         send_hello(peer);
     }
-    peers_hold_answers(peer->peers);
+    peers_collect(peer->peers);
     while (peer->state < PEER_PARTING && (next = link_next(peer->link, &frame)) == 1) {
         on_frame(peer, &frame);
     }
-    peers_send_answers(peer->peers);
+    peers_collected(peer->peers);
     if (peer->state >= PEER_PARTING) {
         return;
     }

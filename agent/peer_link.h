@@ -117,7 +117,7 @@ struct peers {
     uint64_t bytes_sent, bytes_received;
     struct peer *list;
     struct peer *holding[PEER_SEND_COUNT]; /* L4 */
-    bool is_receiving;  /* bytes from a peer are being handled */
+    uint32_t count_collecting; /* peers_collect() without peers_collected() */
     uint64_t count_sends;
     struct member members[NODES_MAX];
     struct target kept;
@@ -167,9 +167,6 @@ void peer_write(struct peer *peer);
 void peers_flush_held(struct peers *peers, enum peer_urgency urgency);
 /** Take the connection out of peers->holding. */
 void peer_hold_no_more(struct peer *peer);
-/** Bytes from a peer are being handled: what is sent soon is held until they have been. */
-void peers_hold_answers(struct peers *peers);
-void peers_send_answers(struct peers *peers);
 int peer_send_wire(struct peer *peer, const struct wire *wire);
 
 /* peer_dial.c */

@@ -146,7 +146,8 @@ int peer_send_head(struct peer *peer, const uint8_t *payload, size_t payload_byt
         return DSM_EDOWN;
     }
     const uint8_t *bytes;
-    if (urgency == PEER_SEND_NOW || (urgency == PEER_SEND_SOON && !peer->peers->is_receiving) ||
+    bool is_collecting = peer->peers->count_collecting > 0;
+    if (urgency == PEER_SEND_NOW || (urgency == PEER_SEND_SOON && !is_collecting) ||
         link_output(peer->link, &bytes) >= PEER_ANSWERS_BYTES) {
         peer_flush(peer);
     } else {
@@ -169,13 +170,15 @@ int peer_send_wire(struct peer *peer, const struct wire *wire)
     return peer_send_head(peer, NULL, 0, PEER_SEND_NOW);
 }
 
-void peers_hold_answers(struct peers *peers)
+void peers_collect(struct peers *peers)
 {
-    peers->is_receiving = true;
+    peers->count_collecting++;
 }
 
-void peers_send_answers(struct peers *peers)
+void peers_collected(struct peers *peers)
 {
-    peers->is_receiving = false;
-    peers_flush_held(peers, PEER_SEND_SOON);
+    peers->count_collecting--;
+    if (peers->count_collecting == 0) {
+        peers_flush_held(peers, PEER_SEND_SOON);
+    }
 }

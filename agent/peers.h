@@ -99,8 +99,8 @@ void peers_set_member(struct peers *peers, uint32_t node, const char *name, uint
 bool peers_is_up(const struct peers *peers, uint32_t node);
 /**
  * Send a protocol message to message->to; dropped without a connection (the core repeats it).
- * Whatever is given while bytes from a peer are being handled leaves when they have been, what goes
- * to one peer together.
+ * Whatever is given while bytes from a peer are being handled leaves when they have been
+ * (peers_collect()).
  *
  * @payload  borrowed until return
  * @may_wait it is held back until something else goes to that peer; SHORTLY: or until
@@ -108,6 +108,12 @@ bool peers_is_up(const struct peers *peers, uint32_t node);
  */
 void peers_send_message(struct peers *peers, const struct message *message, const uint8_t *payload,
                         size_t payload_bytes, enum may_wait may_wait);
+/**
+ * What is sent until peers_collected() leaves then, what goes to one peer together; unless this was
+ * called more often still.
+ */
+void peers_collect(struct peers *peers);
+void peers_collected(struct peers *peers);
 /** Is anything held back that does not wait long? */
 bool peers_are_holding(const struct peers *peers);
 /** Send that. */

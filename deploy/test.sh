@@ -52,7 +52,7 @@ run_tests() {
 run_threads() {
     local tests=(session requests mapping mapping_pages fence confined clients attach frames
         frames_edges frames_channel frames_cutoff frames_groups frames_follow frames_look
-        conversions link peers catalog driver threads view merge token)
+        conversions link peers peers_send catalog driver threads view merge token)
     ninja -C "$1" agent/dsm-agent agent/dsmctl tests/e2e-tool tests/e2e-peer tests/e2e-session
     meson test -C "$1" --print-errorlogs --logbase thread --setup thread "${tests[@]}" || true
     logs+=("thread=$1/meson-logs/thread-thread.json")
@@ -86,7 +86,7 @@ run_foreign() {
         catalog_type handles page page_ahead page_evict page_defer group owner home home_death calls
         stories stories_trouble stories_groups stories_deferred oracle sim_cluster history
         regressions regressions_core type convert conversions catalog_store catalog_file catalog
-        peers buffer codec codec_input frame tls link table log session requests
+        peers peers_send buffer codec codec_input frame tls link table log session requests
         authority driver frames_groups frames_channel frames_cutoff threads mapping_pages clients
         walk footprint page_turn stories_sealed sealed token token_trouble barrier advise pace view
         merge conform_sigsegv)

@@ -322,6 +322,12 @@ struct page_request *pages_request(const struct pages *pages, uint64_t id);
 /** A new request, closed and freed by request_close(); NULL: no room in the window. */
 struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
                                   uint32_t count, uint32_t kind);
+/**
+ * Likewise to read pages that nobody waits for, which may come later than who is waited for; they
+ * go in through the mapping if nobody waits for them then. False: no room in the window.
+ */
+bool request_open_ahead(struct pages *pages, struct region *region, struct page_span span,
+                        map_id map);
 void request_close(struct pages *pages, struct page_request *request);
 /** Its first pages are here or are done with: it is one for the others from now on. */
 void request_shift(struct pages *pages, struct page_request *request, uint32_t count);

@@ -169,7 +169,6 @@ static bool take_span(struct pages *pages, const struct region *region, struct a
 static void ask_ahead(struct pages *pages, struct ahead *ahead)
 {
     struct region *region = context_region(pages->context, ahead->region);
-    struct page_request *request;
     struct page_span span;
 
     if (region == NULL) {
@@ -179,14 +178,9 @@ static void ask_ahead(struct pages *pages, struct ahead *ahead)
     if (!take_span(pages, region, ahead, &span)) {
         return;
     }
-    request = request_open(pages, region, span.page, (uint32_t)span.count, REQUEST_READ);
-    if (request == NULL) {
+    if (!request_open_ahead(pages, region, span, ahead->map)) {
         ahead->count = 0; /* the window to the home is full: no time for guesses */
-        return;
     }
-    request->map = ahead->map;
-    request->is_ahead = true;
-    pages->ahead_bytes += (uint64_t)request->count * region->record.page_size;
 }
 
 bool pages_read_ahead(struct pages *pages)

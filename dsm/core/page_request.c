@@ -62,11 +62,16 @@ static void send_request(struct pages *pages, struct page_request *request)
     } else {
         message.have = have_of(pages, request);
     }
-    context_send(context, &message, BYTES_NONE, 0, 0);
+    if (request->is_ahead && list_is_empty(&request->waiters)) {
+        context_send_idly(context, &message, MAY_WAIT_SHORTLY);
+    } else {
+        context_send(context, &message, BYTES_NONE, 0, 0);
+    }
 }
 
-struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
-                                  uint32_t count, uint32_t kind)
+/* A new request of all but its sending; NULL: no room in the window. */
+static struct page_request *request_make(struct pages *pages, struct region *region, uint64_t page,
+                                         uint32_t count, uint32_t kind)
 {
     struct page_request *request = pool_get(&pages->requests);
 
@@ -90,8 +95,34 @@ struct page_request *request_open(struct pages *pages, struct region *region, ui
         core_assert(record->request == NULL, "P1");
         record->request = request;
     }
-    send_request(pages, request);
     return request;
+}
+
+struct page_request *request_open(struct pages *pages, struct region *region, uint64_t page,
+                                  uint32_t count, uint32_t kind)
+{
+    struct page_request *request = request_make(pages, region, page, count, kind);
+
+    if (request != NULL) {
+        send_request(pages, request);
+    }
+    return request;
+}
+
+bool request_open_ahead(struct pages *pages, struct region *region, struct page_span span,
+                        map_id map)
+{
+    struct page_request *request =
+        request_make(pages, region, span.page, (uint32_t)span.count, REQUEST_READ);
+
+    if (request == NULL) {
+        return false;
+    }
+    request->map = map;
+    request->is_ahead = true;
+    pages->ahead_bytes += (uint64_t)request->count * region->record.page_size;
+    send_request(pages, request);
+    return true;
 }
 
 void request_close(struct pages *pages, struct page_request *request)

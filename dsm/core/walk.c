@@ -7,7 +7,7 @@
 #define WALK_TOP (UINT64_C(1) << 62)
 /** Longest requests that are asked for ahead of a walk in order, and runs of one with a stride. */
 #define AHEAD_RANGES 4u
-#define AHEAD_RUNS 64u
+#define AHEAD_RUNS 256u
 /** A walk asks for so many times more than it has come, ... */
 #define AHEAD_TIMES 4u
 /** ... and for so many pages more than the request before. */

@@ -25,7 +25,7 @@ struct member {
 struct peers {
     uv_loop_t *loop;
     struct peers_events events;
-    uint32_t self;
+    uint32_t self, count_collecting;
     uint64_t bytes_sent, count_sends, last_request;
     char own_address[RECORD_ADDRESS_BYTES];
     struct peer list[PLAYED_PEERS];
@@ -306,6 +306,17 @@ void peers_refuse(struct peers *peers, struct peer *peer, int error, const char 
 uint64_t peers_count_sends(const struct peers *peers)
 {
     return peers->count_sends;
+}
+
+void peers_collect(struct peers *peers)
+{
+    peers->count_collecting++;
+}
+
+void peers_collected(struct peers *peers)
+{
+    require(peers->count_collecting > 0);
+    peers->count_collecting--;
 }
 
 bool peers_are_holding(const struct peers *peers)

@@ -50,6 +50,28 @@ static void test_pages_that_will_be_needed_are_asked_for(void **state)
     assert_null(solo_sent(p->solo, MESSAGE_READ, 2));
 }
 
+/* What nobody waits for goes with other messages; not so when it is sent again for a thread. */
+static void test_request_ahead_may_wait_until_a_thread_wants_it(void **state)
+{
+    struct solo_page *p = *state;
+
+    solo_forget(p->solo);
+    assert_int_equal(advise(p, PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_WILL_NEED), 0);
+    assert_int_equal(advise(p, 5 * PAGE_BYTES, PAGE_BYTES, DSM_ADVICE_WILL_NEED), 0);
+    assert_int_equal(solo_action(p->solo, ACTION_SEND, 0)->may_wait, MAY_WAIT_SHORTLY);
+    assert_int_equal(solo_action(p->solo, ACTION_SEND, 1)->may_wait, MAY_WAIT_SHORTLY);
+    solo_fault(p->solo, p->map, 9, false);
+    assert_int_equal(solo_action(p->solo, ACTION_SEND, 2)->may_wait, MAY_WAIT_NOT);
+    solo_fault(p->solo, p->map, 1, false);
+    assert_null(solo_sent(p->solo, MESSAGE_READ, 3));
+    solo_forget(p->solo);
+    solo_advance(p->solo, 100);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 0)->page, 1);
+    assert_int_equal(solo_action(p->solo, ACTION_SEND, 0)->may_wait, MAY_WAIT_NOT);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_READ, 1)->page, 5);
+    assert_int_equal(solo_action(p->solo, ACTION_SEND, 1)->may_wait, MAY_WAIT_SHORTLY);
+}
+
 /* Who is in want comes behind what was asked for ahead: that is bounded. */
 static void test_no_more_than_some_megabytes_are_on_their_way(void **state)
 {
@@ -309,6 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_pages_that_will_be_needed_are_asked_for),
+        TEST(test_request_ahead_may_wait_until_a_thread_wants_it),
         TEST(test_no_more_than_some_megabytes_are_on_their_way),
         TEST(test_nothing_is_asked_for_beyond_the_budget),
         TEST(test_copies_that_are_done_with_are_given_up),

@@ -112,6 +112,7 @@ struct world {
     struct driver *driver;
     struct node *node;
     uint32_t count_actions;
+    uint32_t count_begins, count_ends;
     bool is_posting; /* post one event of each kind out of the first action */
     int error;
     uint8_t payload[4]; /* that the last action saw */
@@ -151,6 +152,7 @@ static void on_action(void *context, const struct action *action, const uint8_t 
 {
     struct world *world = context;
 
+    assert_int_equal(world->count_begins, world->count_ends + 1);
     assert_int_equal(action->page, world->count_actions++);
     world->payload_bytes = payload_bytes;
     if (payload_bytes > 0) {
@@ -162,6 +164,20 @@ static void on_action(void *context, const struct action *action, const uint8_t 
     }
 }
 
+static void on_begin(void *context)
+{
+    struct world *world = context;
+
+    assert_int_equal(world->count_begins++, world->count_ends);
+}
+
+static void on_end(void *context)
+{
+    struct world *world = context;
+
+    assert_int_equal(++world->count_ends, world->count_begins);
+}
+
 static void on_failure(void *context, int error)
 {
     ((struct world *)context)->error = error;
@@ -170,7 +186,7 @@ static void on_failure(void *context, int error)
 static int world_open(void **state)
 {
     struct world *world = calloc(1, sizeof(*world));
-    struct driver_events events = {world, on_action, on_failure};
+    struct driver_events events = {world, on_action, on_begin, on_end, on_failure};
     struct node_config config = {.self = 3};
 
     assert_non_null(world);
@@ -196,7 +212,7 @@ static int world_close(void **state)
 static void test_driver_of_no_node_is_refused(void **state)
 {
     struct world *world = *state;
-    struct driver_events events = {world, on_action, on_failure};
+    struct driver_events events = {world, on_action, on_begin, on_end, on_failure};
     struct node_config config = {.self = NODES_MAX};
     struct driver *driver = NULL;
 
@@ -222,6 +238,8 @@ static void test_events_of_actions_wait_for_their_turn(void **state)
     assert_int_equal(world->node->kinds[1], EVENT_RECORD);
     assert_int_equal(world->node->kinds[4], EVENT_MESSAGE);
     assert_int_equal(driver_count_events(world->driver), 5);
+    assert_int_equal(world->count_begins, 1); /* one run of steps, which is over */
+    assert_int_equal(world->count_ends, 1);
 }
 
 /* The bytes beside a message are there when its actions are carried out. */
@@ -261,6 +279,8 @@ static void test_no_memory_stops_the_driver(void **state)
     driver_post(world->driver, &event, NULL, 0);
     assert_int_equal(world->error, DSM_ENOMEM);
     assert_int_equal(world->node->count_steps, 0);
+    assert_int_equal(world->count_begins, 1);
+    assert_int_equal(world->count_ends, 1);
 }
 
 /* Time that is due is stepped at once, as often as it is due. */
@@ -274,6 +294,7 @@ static void test_due_time_is_stepped_at_once(void **state)
     driver_post(world->driver, &event, NULL, 0);
     assert_int_equal(world->node->count_steps, 5);
     assert_int_equal(world->node->kinds[4], EVENT_TIME);
+    assert_int_equal(world->count_ends, 1); /* with the event that they came from */
 }
 
 /* Time that is due later comes by the loop, and not before. */
@@ -292,6 +313,8 @@ static void test_later_time_comes_by_the_loop(void **state)
     }
     assert_true(uv_hrtime() / 1000000 >= due_ms);
     assert_int_equal(world->node->kinds[1], EVENT_TIME);
+    assert_int_equal(world->count_begins, 2);
+    assert_int_equal(world->count_ends, 2);
 }
 
 int main(void)
