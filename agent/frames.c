@@ -210,7 +210,7 @@ uint32_t frames_page_size(const struct frames *frames, region_id region)
 }
 
 int frames_map_add(struct frames *frames, map_id map, client_id client, region_id region,
-                   uint64_t page, uint64_t count)
+                   uint64_t page, uint64_t count, bool may_write)
 {
     struct frames_map *made;
     struct frames_span span;
@@ -232,6 +232,7 @@ int frames_map_add(struct frames *frames, map_id map, client_id client, region_i
     made->end = round_up(span.end, frames->page_bytes);
     made->first = page;
     made->last = page + count - 1;
+    made->may_write = may_write;
     made->descriptor = -1;
     made->next = span.region->maps;
     span.region->maps = made;
@@ -299,22 +300,23 @@ static int map_start(struct frames_map *map, int process)
     return map->lost ? DSM_ESYS : 0;
 }
 
-static const struct watch_ops *ops_find(uint32_t backend)
+static const struct watch_ops *ops_find(uint32_t backend, bool may_write)
 {
-    static const struct watch_ops *const ops[SESSION_BACKENDS] = {
-        [SESSION_USERFAULTFD] = &watch_uffd_ops,
-        [SESSION_USER_MODE] = &watch_uffd_ops,
-        [SESSION_SIGSEGV] = &watch_channel_ops,
+    static const struct watch_ops *const ops[SESSION_BACKENDS][2] = {
+        [SESSION_USERFAULTFD] = {&watch_uffd_reader_ops, &watch_uffd_ops},
+        [SESSION_USER_MODE] = {&watch_uffd_reader_ops, &watch_uffd_ops},
+        [SESSION_SIGSEGV] = {&watch_channel_ops, &watch_channel_ops},
     };
 
-    return backend < SESSION_BACKENDS ? ops[backend] : NULL;
+    return backend < SESSION_BACKENDS ? ops[backend][may_write] : NULL;
 }
 
 int frames_attach(struct frames *frames, map_id map, client_id client,
                   const struct frames_attachment *attachment)
 {
     struct frames_map *found = map_find(frames, map);
-    const struct watch_ops *ops = ops_find(attachment->backend);
+    const struct watch_ops *ops =
+        found != NULL ? ops_find(attachment->backend, found->may_write) : NULL;
     int error;
 
     if (found == NULL || ops == NULL || found->client != client || found->ops != NULL ||

@@ -85,12 +85,14 @@ uint32_t frames_page_size(const struct frames *frames, region_id region);
  * Announce a mapping of [page, page + count) for a client; it is inert until attached. What the
  * program maps of it are whole hardware pages.
  *
+ * @may_write the program maps it to write as well
+ *
  * Errors: DSM_EINVAL the number is in use
  *         DSM_ERANGE it leaves the region
  *         DSM_ENOMEM
  */
 int frames_map_add(struct frames *frames, map_id map, client_id client, region_id region,
-                   uint64_t page, uint64_t count);
+                   uint64_t page, uint64_t count, bool may_write);
 /**
  * The client has mapped it and handed over what watches it.
  *

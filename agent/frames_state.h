@@ -19,6 +19,7 @@ struct frames_map {
     client_id client;
     uint64_t start, end;         /* of the region, in whole hardware pages */
     uint64_t first, last;        /* region pages that were asked for, both inclusive */
+    bool may_write;              /* its program has mapped it to write as well */
     uint64_t address;            /* of start, in the program */
     const struct watch_ops *ops; /* NULL: not attached */
     void *watch;                 /* what ops keep of it */

@@ -23,7 +23,8 @@ static int map_announce(struct agent *agent, client_id client, const struct call
     }
     first = call->offset / page_size;
     end = (call->offset + call->size_bytes + page_size - 1) / page_size;
-    error = frames_map_add(agent->frames, reply->map, client, reply->region, first, end - first);
+    error = frames_map_add(agent->frames, reply->map, client, reply->region, first, end - first,
+                           (call->rights & RIGHTS_WRITE) != 0);
     if (error == 0) {
         *fd = frames_memfd(agent->frames, reply->region);
     }

@@ -4,6 +4,9 @@
  * this table, and the other files of the frames know only it.
  *
  *   watch_uffd_ops     a userfaultfd: the kernel stops a thread, and changes of access hold at once
+ *   watch_uffd_reader_ops  the same, of a mapping that is only read through: nothing has to be
+ *                      protected in it, and the kernel maps pages that are here in runs (it does
+ *                      not where userfaultfd could write-protect)
  *   watch_channel_ops  net/fault_channel.h: the program changes its access itself when told to;
  *                      what takes access away holds only after span_settle()
  *
@@ -74,6 +77,7 @@ struct watch_ops {
 };
 
 extern const struct watch_ops watch_uffd_ops;
+extern const struct watch_ops watch_uffd_reader_ops;
 extern const struct watch_ops watch_channel_ops;
 
 #endif

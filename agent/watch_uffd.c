@@ -139,14 +139,20 @@ static int protect_new(const struct frames_map *map)
     return uffd_protect(map->descriptor, map->address, map->end - map->start);
 }
 
+static int start_reader(struct frames_map *map, int process)
+{
+    (void)process;
+    return uffd_is_one(map->descriptor) && fcntl(map->descriptor, F_SETFL, O_RDWR | O_NONBLOCK) == 0
+               ? 0
+               : DSM_ESYS;
+}
+
 static int start(struct frames_map *map, int process)
 {
-    int error;
+    int error = start_reader(map, process);
 
-    (void)process;
-    if (!uffd_is_one(map->descriptor) ||
-        fcntl(map->descriptor, F_SETFL, O_RDWR | O_NONBLOCK) != 0) {
-        return DSM_ESYS;
+    if (error != 0) {
+        return error;
     }
     error = protect_new(map);
     if (error != 0) {
@@ -168,8 +174,9 @@ static void protect(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
               uffd_protect(map->descriptor, map_address(map, offset), len_bytes));
 }
 
-/* The punch takes the page away from every mapping, and the next touch is an event. */
-static void hide(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
+/* For what holds without any doing: the punch takes a page away from every mapping, and the next
+ * touch is an event; a mapping that is only read through lets nobody write. */
+static void leave(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
 {
     (void)map;
     (void)offset;
@@ -188,10 +195,23 @@ static uint64_t fill(struct frames_map *map, uint64_t offset, const uint8_t *byt
     return uffd_copy(map->descriptor, map_address(map, offset), bytes, len_bytes, protect, error);
 }
 
+static uint64_t fill_reader(struct frames_map *map, uint64_t offset, const uint8_t *bytes,
+                            uint64_t len_bytes, bool protect, int *error)
+{
+    (void)protect;
+    return uffd_copy(map->descriptor, map_address(map, offset), bytes, len_bytes, false, error);
+}
+
 static void wake(struct frames_map *map, uint64_t offset, uint64_t len_bytes, bool is_here)
 {
     (void)is_here; /* The kernel maps a page that is here without asking. */
     uffd_wake(map->descriptor, map_address(map, offset), len_bytes);
+}
+
+/* Who reads looks again. */
+static void allow_reader(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
+{
+    wake(map, offset, len_bytes, true);
 }
 
 static void reveal(struct frames_map *map, uint64_t offset, uint64_t len_bytes,
@@ -202,20 +222,13 @@ static void reveal(struct frames_map *map, uint64_t offset, uint64_t len_bytes,
 }
 
 /*
- * POISON refuses a page-table entry that holds anything, a write-protect marker too, so that goes
- * first, without waking: between the two the page is a hole, and nobody but this thread fills
- * holes.
- *
  * A kernel without the ioctl cannot make the touch fail. The thread stays blocked then (it can be
  * killed): neither zeros nor a thread that faults for ever.
  */
-static void poison(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
+static void poison_reader(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
 {
     uint64_t address = map_address(map, offset);
-    int error;
-
-    map_judge(map, "allow", offset, uffd_unprotect(map->descriptor, address, len_bytes, false));
-    error = uffd_poison(map->descriptor, address, len_bytes);
+    int error = uffd_poison(map->descriptor, address, len_bytes);
     if (error == -EINVAL) {
         log_limited(&map->frames->limit, LOG_LEVEL_ERROR,
                     "frames: this kernel cannot raise SIGBUS for a lost page, who touches it "
@@ -225,6 +238,18 @@ static void poison(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
     } else {
         map_judge(map, "poison", offset, error);
     }
+}
+
+/*
+ * POISON refuses a page-table entry that holds anything, a write-protect marker too, so that goes
+ * first, without waking: between the two the page is a hole, and nobody but this thread fills
+ * holes.
+ */
+static void poison(struct frames_map *map, uint64_t offset, uint64_t len_bytes)
+{
+    map_judge(map, "allow", offset,
+              uffd_unprotect(map->descriptor, map_address(map, offset), len_bytes, false));
+    poison_reader(map, offset, len_bytes);
 }
 
 /* Every change holds when its ioctl returns. */
@@ -246,12 +271,29 @@ const struct watch_ops watch_uffd_ops = {
     .on_ready = on_ready,
     .look = look,
     .protect = protect,
-    .hide = hide,
+    .hide = leave,
     .allow = allow,
     .fill = fill,
     .reveal = reveal,
     .wake = wake,
     .poison = poison,
+    .is_awaited = is_awaited,
+    .on_awaited = never,
+    .on_late = never,
+};
+
+const struct watch_ops watch_uffd_reader_ops = {
+    .start = start_reader,
+    .stop = stop,
+    .on_ready = on_ready,
+    .look = look,
+    .protect = leave,
+    .hide = leave,
+    .allow = allow_reader,
+    .fill = fill_reader,
+    .reveal = reveal,
+    .wake = wake,
+    .poison = poison_reader,
     .is_awaited = is_awaited,
     .on_awaited = never,
     .on_late = never,

@@ -52,7 +52,7 @@ run_tests() {
 run_threads() {
     local tests=(session requests mapping mapping_pages fence confined clients attach frames
         frames_edges frames_channel frames_cutoff frames_groups frames_follow frames_look
-        conversions link peers peers_send catalog driver threads view merge token)
+        frames_reader conversions link peers peers_send catalog driver threads view merge token)
     ninja -C "$1" agent/dsm-agent agent/dsmctl tests/e2e-tool tests/e2e-peer tests/e2e-session
     meson test -C "$1" --print-errorlogs --logbase thread --setup thread "${tests[@]}" || true
     logs+=("thread=$1/meson-logs/thread-thread.json")

@@ -259,7 +259,8 @@ int dsm_shm_stat(struct dsm_region *region, struct dsm_shm_stat *stat);
  *             and of this machine's; when offset is none of the latter, plus what is over
  * @offset     bytes, a multiple of the region's page size, whatever this machine's is
  * @len_bytes  at least 1; rounded up to whole pages, of this machine when those are larger
- * @protection DSM_READ, or DSM_READ | DSM_WRITE; either with DSM_RELEASE
+ * @protection DSM_READ, or DSM_READ | DSM_WRITE; either with DSM_RELEASE. Whoever only reads does
+ *             well to say so: pages that are on this node already then cost next to nothing
  * @mapped     the address; release with dsm_shm_unmap()
  *
  * Errors: DSM_EINVAL  misaligned address or offset, len_bytes 0, unknown protection or $DSM_FAULTS

@@ -157,7 +157,7 @@ static int start(const struct fault *fault, int (*make)(const struct fault *faul
 {
     struct uffdio_register registration = {
         .range = {.start = (uintptr_t)range->address, .len = range->len_bytes},
-        .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+        .mode = UFFDIO_REGISTER_MODE_MISSING | (range->writable ? UFFDIO_REGISTER_MODE_WP : 0),
     };
     int descriptor = descriptor_new(fault, make, text), error;
 

@@ -228,7 +228,9 @@ static int on_call(struct fake_agent *fake, int client, const struct call *call,
     return -1;
 }
 
-static bool is_closed(const struct session_request *request, int descriptor)
+/* A mapping that is only read through is never protected. */
+static bool is_closed(const struct fake_map *map, const struct session_request *request,
+                      int descriptor)
 {
     struct uffdio_writeprotect protect = {
         .range = {.start = request->address, .len = request->size_bytes},
@@ -236,7 +238,7 @@ static bool is_closed(const struct session_request *request, int descriptor)
     };
 
     return request->backend == SESSION_SIGSEGV ||
-           ioctl(descriptor, UFFDIO_WRITEPROTECT, &protect) == 0;
+           (ioctl(descriptor, UFFDIO_WRITEPROTECT, &protect) == 0) == map->writable;
 }
 
 static void on_attach(struct fake_agent *fake, const struct session_request *request, int uffd,
@@ -251,7 +253,7 @@ static void on_attach(struct fake_agent *fake, const struct session_request *req
 
         if (map->map == request->map && map->uffd < 0 && uffd >= 0 &&
             (map->len_bytes + unit - 1) / unit * unit == request->size_bytes &&
-            is_closed(request, uffd)) {
+            is_closed(map, request, uffd)) {
             map->address = request->address;
             map->is_channel = request->backend == SESSION_SIGSEGV;
             map->uffd = uffd;
@@ -389,7 +391,7 @@ static void on_fault(struct fake_agent *fake, const struct fake_map *map,
     struct uffdio_copy copy = {.dst = address,
                                .src = (uintptr_t)page,
                                .len = FAKE_PAGE,
-                               .mode = write ? 0 : UFFDIO_COPY_MODE_WP};
+                               .mode = write || !map->writable ? 0 : UFFDIO_COPY_MODE_WP};
 
     fake->seen.count_faults++;
     if (offset / FAKE_PAGE == fake->options.silent_page && offset >= FAKE_PAGE) {

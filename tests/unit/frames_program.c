@@ -43,6 +43,7 @@ struct child {
     int descriptor, socket;
     struct channel_child *channel; /* NULL: a userfaultfd */
     volatile uint64_t *stop;
+    bool is_reader;
     sigjmp_buf back;
 };
 
@@ -94,6 +95,26 @@ static uint64_t child_count(struct child *child, volatile uint64_t *counter)
     return count;
 }
 
+/* Pages of [0, count) of the mapping that are in this process's page table. */
+static uint64_t child_count_mapped(const struct child *child, uint64_t count)
+{
+    int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+    uint64_t found = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t entry = 0;
+
+        if (pread(pagemap, &entry, sizeof(entry),
+                  (off_t)(((uintptr_t)child->base / HARDWARE_PAGE + i) * sizeof(entry))) !=
+            (ssize_t)sizeof(entry)) {
+            return UINT64_MAX;
+        }
+        found += entry >> 63;
+    }
+    close(pagemap);
+    return found;
+}
+
 static uint64_t child_obey(struct child *child, const struct program_order *order)
 {
     uint8_t *at = child->base + order->offset;
@@ -111,6 +132,8 @@ static uint64_t child_obey(struct child *child, const struct program_order *orde
         return child_count(child, word);
     case PROGRAM_SPLIT:
         return (uint64_t)mprotect(at, HARDWARE_PAGE, PROT_READ);
+    case PROGRAM_MAPPED:
+        return child_count_mapped(child, order->value);
     case PROGRAM_UNMAP:
         return (uint64_t)munmap(at, HARDWARE_PAGE);
     case PROGRAM_BLOCKING:
@@ -140,7 +163,7 @@ static void child_run(struct child *child)
     }
 }
 
-static int make_uffd(void *base, uint64_t len_bytes)
+static int make_uffd(void *base, uint64_t len_bytes, bool is_reader)
 {
     struct uffdio_api api = {
         .api = UFFD_API,
@@ -149,7 +172,7 @@ static int make_uffd(void *base, uint64_t len_bytes)
     };
     struct uffdio_register registration = {
         .range = {.start = (uint64_t)(uintptr_t)base, .len = len_bytes},
-        .mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP,
+        .mode = UFFDIO_REGISTER_MODE_MISSING | (is_reader ? 0 : UFFDIO_REGISTER_MODE_WP),
     };
     int device = open("/dev/userfaultfd", O_RDWR | O_CLOEXEC);
     int uffd = ioctl(device, USERFAULTFD_IOC_NEW, O_CLOEXEC | O_NONBLOCK);
@@ -178,7 +201,8 @@ static void child_main(struct child *child, uint32_t backend, int memfd, uint64_
     base = mmap(NULL, len_bytes + child->hardware_page, PROT_NONE,
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     base += (0 - (uintptr_t)base) % child->hardware_page;
-    child->base = mmap(base, len_bytes, by_channel ? PROT_NONE : PROT_READ | PROT_WRITE,
+    child->base = mmap(base, len_bytes,
+                       by_channel ? PROT_NONE : PROT_READ | (child->is_reader ? 0 : PROT_WRITE),
                        MAP_SHARED | MAP_NORESERVE | MAP_FIXED, memfd, (off_t)offset);
     if (child->base == MAP_FAILED) {
         _exit(2);
@@ -188,7 +212,7 @@ static void child_main(struct child *child, uint32_t backend, int memfd, uint64_
         child->channel =
             channel_child_new(child->base, len_bytes, child->hardware_page, &child->descriptor);
     } else {
-        child->descriptor = make_uffd(child->base, len_bytes);
+        child->descriptor = make_uffd(child->base, len_bytes, child->is_reader);
     }
     address = (uint64_t)(uintptr_t)child->base;
     if (packet_send(child->socket, (const uint8_t *)&address, sizeof(address), child->descriptor) !=
@@ -344,8 +368,10 @@ void program_start(struct program *program, struct agent_side *side, uint64_t pa
     program->pid = fork();
     assert_true(program->pid >= 0);
     if (program->pid == 0) {
-        struct child child = {
-            .socket = ends[1], .stop = program->stop, .hardware_page = side->hardware_page};
+        struct child child = {.socket = ends[1],
+                              .stop = program->stop,
+                              .is_reader = side->has_readers,
+                              .hardware_page = side->hardware_page};
 
         close(ends[0]);
         child_main(&child, side->backend, frames_memfd(side->frames, side->region),
@@ -384,7 +410,8 @@ void program_start_attached(struct program *program, struct agent_side *side, ma
                             uint64_t page, uint64_t count)
 {
     program_start(program, side, page, count);
-    assert_int_equal(frames_map_add(side->frames, map, map, side->region, page, count), 0);
+    assert_int_equal(
+        frames_map_add(side->frames, map, map, side->region, page, count, !side->has_readers), 0);
     assert_int_equal(program_attach(program, side, map), 0);
 }
 

@@ -24,6 +24,7 @@ enum program_op {
     PROGRAM_WRITE,    /* store 8 bytes */
     PROGRAM_SYSCALL, /* write(2) 8 bytes from the region into a pipe, and give back what came out */
     PROGRAM_COUNT,   /* add 1 until told to stop by the shared word; gives back how often */
+    PROGRAM_MAPPED,  /* how many of the first `value` pages are mapped */
     PROGRAM_SPLIT,   /* mprotect(PROT_READ) the hardware page */
     PROGRAM_UNMAP,   /* munmap the hardware page */
     PROGRAM_BLOCKING,  /* make the userfaultfd blocking */
@@ -59,6 +60,7 @@ struct agent_side {
     uint32_t page_size;
     uint32_t hardware_page; /* HARDWARE_PAGE, or what is taken for it */
     uint32_t backend;       /* of programs that are started; SESSION_USERFAULTFD at first */
+    bool has_readers;       /* they map it to read only */
     uint32_t count_faults;
     map_id map; /* of the last fault */
     uint64_t page;
@@ -99,7 +101,7 @@ void side_end_taking(struct agent_side *side);
 /** An `answer` that fills absent pages from the store and grants what is asked for. */
 void side_serve(struct agent_side *side);
 
-/** Fork a program that maps [page, page + count) of the region, writable. */
+/** Fork a program that maps [page, page + count) of the region. */
 void program_start(struct program *program, struct agent_side *side, uint64_t page, uint64_t count);
 /** The same, announced and attached as this map; the client's number is the map's. */
 void program_start_attached(struct program *program, struct agent_side *side, map_id map,

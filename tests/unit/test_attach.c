@@ -62,7 +62,7 @@ static void test_attach_is_checked_and_answered(void **state)
     place = place_new();
     fd = connect_greeted(place);
     assert_int_equal(frames_region_open(place->frames, region, MAP_BYTES, 4096), 0);
-    assert_int_equal(frames_map_add(place->frames, 6, 1, region, 0, 2), 0);
+    assert_int_equal(frames_map_add(place->frames, 6, 1, region, 0, 2, true), 0);
     uffd = register_mapping(frames_memfd(place->frames, region), &base);
     memset(&place->request, 0, sizeof(place->request));
     place->request.kind = SESSION_ATTACH;
@@ -106,7 +106,7 @@ static void test_attached_back_end_is_told(void **state)
 
     (void)state;
     assert_int_equal(frames_region_open(place->frames, region, MAP_BYTES, 4096), 0);
-    assert_int_equal(frames_map_add(place->frames, 6, 1, region, 0, 2), 0);
+    assert_int_equal(frames_map_add(place->frames, 6, 1, region, 0, 2, true), 0);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     memset(&place->request, 0, sizeof(place->request));
     place->request.kind = SESSION_ATTACH;
@@ -168,7 +168,7 @@ static void test_program_that_cannot_be_ended_gets_no_channel(void **state)
     }
     place = place_new();
     assert_int_equal(frames_region_open(place->frames, region, MAP_BYTES, 4096), 0);
-    assert_int_equal(frames_map_add(place->frames, 6, 1, region, 0, 2), 0);
+    assert_int_equal(frames_map_add(place->frames, 6, 1, region, 0, 2, true), 0);
     program = fork();
     if (program == 0) {
         int fd = connect_to(place->path), ends[2];

@@ -153,7 +153,7 @@ static void test_channel_is_attached_or_refused(void **state)
 
         assert_int_equal(frames_new(&uv, PAGE, &events, &frames), 0);
         assert_int_equal(frames_region_open(frames, region, PAGES * PAGE, PAGE), 0);
-        assert_int_equal(frames_map_add(frames, 9, 1, region, 0, PAGES), 0);
+        assert_int_equal(frames_map_add(frames, 9, 1, region, 0, PAGES, true), 0);
         player_start(&player, frames_memfd(frames, region));
         spare = dup(player.given);
         hush_begin(&hush);
@@ -196,7 +196,7 @@ static void test_access_is_gone_or_the_program_is(void **state)
 
         assert_int_equal(frames_new(&uv, PAGE, &events, &frames), 0);
         assert_int_equal(frames_region_open(frames, region, sizeof(bytes), PAGE), 0);
-        assert_int_equal(frames_map_add(frames, 9, 1, region, 0, PAGES), 0);
+        assert_int_equal(frames_map_add(frames, 9, 1, region, 0, PAGES, true), 0);
         player_start(&player, frames_memfd(frames, region));
         spare = dup(player.given);
         assert_int_equal(attach(frames, &player, player.given), 0);

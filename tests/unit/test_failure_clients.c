@@ -126,7 +126,7 @@ static void test_pages_keep_their_bytes(void **state)
         TRY(frames_new(&uv, PAGE, &events, &frames));
         TRY(frames_region_open(frames, region, PAGES * PAGE, PAGE));
         frames_fill(frames, region, 0, PAGES, 0, false, bytes);
-        TRY(frames_map_add(frames, 9, 1, region, 0, PAGES));
+        TRY(frames_map_add(frames, 9, 1, region, 0, PAGES, true));
         TRY(frames_keep(frames, 3, region, 1, 2));
         TRY(frames_region_open(frames, region, 2 * PAGES * PAGE, PAGE));
         frames_fill(frames, region, PAGES, 1, 0, false, bytes);

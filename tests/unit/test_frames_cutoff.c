@@ -257,7 +257,7 @@ static void test_channel_that_cannot_be_trusted_is_refused(void **state)
     program_start(&program, &side, 0, 4);
     descriptor = program.descriptor;
     process = program.process;
-    assert_int_equal(frames_map_add(side.frames, 9, 9, side.region, 0, 4), 0);
+    assert_int_equal(frames_map_add(side.frames, 9, 9, side.region, 0, 4, true), 0);
     program.descriptor = dup(descriptor);
     program.process = -1;
     assert_int_equal(frames_attach(side.frames, 9, 9,
@@ -300,7 +300,7 @@ static void test_channel_that_cannot_be_trusted_is_refused(void **state)
         print_message("SKIP: this user cannot become another one\n");
     }
     frames_map_gone(side.frames, 9);
-    assert_int_equal(frames_map_add(side.frames, 1, 1, side.region, 0, 4), 0);
+    assert_int_equal(frames_map_add(side.frames, 1, 1, side.region, 0, 4, true), 0);
     assert_int_equal(program_attach(&program, &side, 1), 0);
     program_kill(&program);
     side_close(&side);

@@ -283,10 +283,10 @@ static void test_wrong_attachments_are_refused(void **state)
     program_start(&program, &side, 2, 2);
     address = program.address;
     uffd = program.descriptor;
-    assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 7, 2), DSM_ERANGE);
-    assert_int_equal(frames_map_add(side.frames, 4, 40, (region_id){1, 1}, 0, 1), DSM_ERANGE);
-    assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 2, 2), 0);
-    assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 2, 2), DSM_EINVAL);
+    assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 7, 2, true), DSM_ERANGE);
+    assert_int_equal(frames_map_add(side.frames, 4, 40, (region_id){1, 1}, 0, 1, true), DSM_ERANGE);
+    assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 2, 2, true), 0);
+    assert_int_equal(frames_map_add(side.frames, 4, 40, side.region, 2, 2, true), DSM_EINVAL);
     assert_int_equal(attach(&side, &program, 5, 40, dup(uffd), address, 8192), DSM_EINVAL);
     assert_int_equal(attach(&side, &program, 4, 41, dup(uffd), address, 8192), DSM_EINVAL);
     assert_int_equal(attach(&side, &program, 4, 40, dup(uffd), address, 4096), DSM_EINVAL);
@@ -436,7 +436,7 @@ static void test_region_closed_takes_its_mappings(void **state)
     assert_int_equal(frames_memfd(side.frames, side.region), -1);
     assert_int_equal(frames_region_open(side.frames, side.region, 8 * HARDWARE_PAGE, HARDWARE_PAGE),
                      0);
-    assert_int_equal(frames_map_add(side.frames, 1, 1, side.region, 0, 8), 0);
+    assert_int_equal(frames_map_add(side.frames, 1, 1, side.region, 0, 8, true), 0);
     program_kill(&program);
     side_close(&side);
 }
