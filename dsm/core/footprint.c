@@ -37,7 +37,7 @@ void footprints_note(struct footprints *footprints, uint64_t page, uint64_t coun
         *footprint = (struct footprint){.page = page, .used = ++footprints->clock};
     }
     if (count > footprint->count) {
-        footprint->count = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
+        footprint->count = count < FOOTPRINT_PAGES_MAX ? (uint32_t)count : FOOTPRINT_PAGES_MAX;
     }
 }
 

@@ -15,7 +15,12 @@
 /** Footprints of one region that are remembered. */
 #define FOOTPRINTS 16u
 /** A footprint is halved each time that it was told so often. */
-#define FOOTPRINT_TOLD 32u
+#define FOOTPRINT_TOLD 8u
+/**
+ * Pages of one at most: who comes further is soon given much at once anyway, and a long walk that
+ * came once must not make those pay who look at its first page later.
+ */
+#define FOOTPRINT_PAGES_MAX 64u
 
 struct footprint {
     uint64_t page;  /* where it begins */
@@ -30,7 +35,7 @@ struct footprints {
     uint64_t clock;
 };
 
-/** A walk that began at the page has come over so many pages, at least 2. */
+/** A walk to read that began at the page has come over so many pages, at least 2. */
 void footprints_note(struct footprints *footprints, uint64_t page, uint64_t count);
 /** A walk begins at the page: pages that it will come over; 0: not known. */
 uint32_t footprints_tell(struct footprints *footprints, uint64_t page);

@@ -107,13 +107,17 @@ static void ahead_in_order(const struct walks *walks, struct walk *walk,
     }
 }
 
-/* It goes on at a position: remember how far it has come (of walks backwards not). */
+/*
+ * It goes on at a position: remember how far it has come. Of walks backwards not, nor of those that
+ * write: who takes pages ahead to write drops others' copies, who then ask for all of them again,
+ * and nobody would notice that only one is used.
+ */
 static void come_to(struct walks *walks, struct walk *walk, uint64_t position,
                     const struct walk_limits *limits)
 {
     walk->steps++;
     walk->at = position;
-    if (!walk->is_backward) {
+    if (!walk->is_backward && !limits->is_exact) {
         footprints_note(&walks->footprints, walk->start, walked_by(walk, limits));
     }
 }

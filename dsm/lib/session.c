@@ -79,6 +79,7 @@ static int fail_unanswered(struct dsm *dsm, int error, const struct deed *deed)
 
     switch (error) {
     case DSM_ENOAGENT:
+        pulse_stop(&dsm->pulse); /* the watchdog may not have run yet */
         return session_fail(dsm, error,
                             "%s%s%.255s: the agent of node '%s' at %s is gone; start dsm-agent, "
                             "then connect again",

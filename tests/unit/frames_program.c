@@ -88,10 +88,10 @@ static uint64_t child_count(struct child *child, volatile uint64_t *counter)
 {
     volatile uint64_t count = 0; /* a fault may jump out of the loop */
 
-    while (*child->stop == 0) {
+    do { /* once at least: it may run only when the others are done */
         *counter = *counter + 1;
         count++;
-    }
+    } while (*child->stop == 0);
     return count;
 }
 

@@ -44,7 +44,8 @@ class Report:
     def head(self):
         if not self.is_json:
             print(f'{"workload":12} {"hosts":>5} {"seconds":>9} {"speed-up":>8} {"messages":>9} '
-                  f'{"MB sent":>8} {"faults":>7} {"remote":>7} {"in faults":>9} {"in calls":>9}')
+                  f'{"MB sent":>8} {"faults":>7} {"remote":>7} {"in faults":>9} {"in calls":>9} '
+                  f'{"for CPU":>9}')
 
     def add(self, result):
         name, hosts = result.pop('kernel'), result['hosts']
@@ -60,7 +61,7 @@ class Report:
         if 'messages' in result:
             line += (f' {result["messages"]:9} {result["bytes"] / 1e6:8.2f} {result["faults"]:7} '
                      f'{result["faults_remote"]:7} {result["in_faults_s"]:9.4f} '
-                     f'{result["in_calls_s"]:9.4f}')
+                     f'{result["in_calls_s"]:9.4f} {result["for_cpu_s"]:9.4f}')
         print(line, flush=True)
 
     def head_of_satellite(self):

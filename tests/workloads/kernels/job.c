@@ -22,12 +22,13 @@ struct job_note {
     double seconds;     /* from start to stop */
     double in_calls_s;  /* waiting in barriers and locks */
     double in_faults_s; /* neither computing nor in a call: the pages were not there */
+    double for_cpu_s;   /* of all that: it could have run, and others had the CPU */
     uint64_t faults, faults_remote, messages, bytes; /* of this rank's agent */
-    uint8_t rest[JOB_PAGE_BYTES - 56];
+    uint8_t rest[JOB_PAGE_BYTES - 64];
 };
 #define JOB_NOTE_LIST                                                                              \
-    (f64, seconds), (f64, in_calls_s), (f64, in_faults_s), (u64, faults), (u64, faults_remote),    \
-        (u64, messages), (u64, bytes), (u8, rest, 4040)
+    (f64, seconds), (f64, in_calls_s), (f64, in_faults_s), (f64, for_cpu_s), (u64, faults),        \
+        (u64, faults_remote), (u64, messages), (u64, bytes), (u8, rest, 4032)
 DSM_TYPE_CHECK(struct job_note, JOB_NOTE_LIST);
 
 struct job_book {
@@ -42,6 +43,21 @@ static double seconds_of(clockid_t clock)
 
     clock_gettime(clock, &now);
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* How long this thread has waited for a CPU; 0 where the kernel does not tell. */
+static double for_cpu_s(void)
+{
+    FILE *file = fopen("/proc/thread-self/schedstat", "re");
+    unsigned long long ran_ns, waited_ns = 0;
+
+    if (file != NULL) {
+        if (fscanf(file, "%llu %llu", &ran_ns, &waited_ns) != 2) {
+            waited_ns = 0;
+        }
+        fclose(file);
+    }
+    return (double)waited_ns / 1e9;
 }
 
 _Noreturn void job_fail(struct job *job, const char *what, int error)
@@ -270,6 +286,7 @@ void job_start(struct job *job)
     check(job, "read the counters", dsm_stats_get(job->dsm, &job->before));
     job_barrier(job);
     job->in_calls_s = job->busy_in_calls_s = 0;
+    job->for_cpu_s = for_cpu_s();
     job->busy_s = seconds_of(CLOCK_THREAD_CPUTIME_ID);
     job->start_s = seconds_of(CLOCK_MONOTONIC);
 }
@@ -282,6 +299,7 @@ void job_stop(struct job *job)
     job_barrier(job);
     double seconds = seconds_of(CLOCK_MONOTONIC) - job->start_s;
     double busy_s = seconds_of(CLOCK_THREAD_CPUTIME_ID) - job->busy_s - job->busy_in_calls_s;
+    note->for_cpu_s = for_cpu_s() - job->for_cpu_s;
     check(job, "read the counters", dsm_stats_get(job->dsm, &after));
     note->seconds = seconds;
     note->in_calls_s = job->in_calls_s;
@@ -308,18 +326,21 @@ static void print_result(const struct job *job, bool is_right, double checksum)
         sum.seconds = fmax(sum.seconds, note->seconds);
         sum.in_calls_s += note->in_calls_s / job->ranks;
         sum.in_faults_s += note->in_faults_s / job->ranks;
+        sum.for_cpu_s += note->for_cpu_s / job->ranks;
         sum.faults += note->faults;
         sum.faults_remote += note->faults_remote;
         sum.messages += note->messages;
         sum.bytes += note->bytes;
     }
     printf("{\"kernel\": \"%s\", \"hosts\": %u, \"size\": %u, \"iterations\": %u, "
-           "\"seconds\": %.6f, \"in_faults_s\": %.6f, \"in_calls_s\": %.6f, \"faults\": %llu, "
-           "\"faults_remote\": %llu, \"messages\": %llu, \"bytes\": %llu, \"checksum\": %.17g, "
+           "\"seconds\": %.6f, \"in_faults_s\": %.6f, \"in_calls_s\": %.6f, \"for_cpu_s\": %.6f, "
+           "\"faults\": %llu, \"faults_remote\": %llu, \"messages\": %llu, \"bytes\": %llu, "
+           "\"checksum\": %.17g, "
            "\"ok\": %s}\n",
            job->about->name, job->ranks, job->size, job->iterations, sum.seconds, sum.in_faults_s,
-           sum.in_calls_s, (unsigned long long)sum.faults, (unsigned long long)sum.faults_remote,
-           (unsigned long long)sum.messages, (unsigned long long)sum.bytes, checksum,
+           sum.in_calls_s, sum.for_cpu_s, (unsigned long long)sum.faults,
+           (unsigned long long)sum.faults_remote, (unsigned long long)sum.messages,
+           (unsigned long long)sum.bytes, checksum,
            job->is_unchecked ? "null"
            : is_right        ? "true"
                              : "false");

@@ -49,6 +49,7 @@ struct job {
     struct job_book *book;     /* the same, mapped */
     struct dsm_stats before;
     double start_s, busy_s;             /* at job_start(): the clock, and this thread's CPU time */
+    double for_cpu_s;                   /* and how long it had waited for a CPU */
     double in_calls_s, busy_in_calls_s; /* of barriers and locks since then */
 };
 
