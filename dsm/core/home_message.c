@@ -49,8 +49,11 @@ static void repeat(struct homes *homes, const struct message *message, struct ho
         answer.kind = MESSAGE_LOST;
         answer.granted = 1;
         answer.requester = (uint16_t)(home_page_owner(page) % NODES_MAX);
-        /* It was closed by a CONFIRM, and then nobody listens, or it was refused. */
-        answer.error = page->lost ? DSM_EDOWN : DSM_EACCES;
+        /*
+         * It was closed by a CONFIRM, and then nobody listens, or it was refused. What seems to be
+         * lost while a transfer is open may have reached its requester.
+         */
+        answer.error = page->lost && page->open == NULL ? DSM_EDOWN : DSM_EACCES;
         context_send(homes->context, &answer, BYTES_NONE, 0, 0);
     }
 }

@@ -212,6 +212,21 @@ static void test_last_copy_that_did_not_come_is_lost(void **state)
     assert_true(solo_home_run(solo, 7).lost);
 }
 
+/* Whoever asks again meanwhile for what was refused is told to ask anew, not that it is lost. */
+static void test_page_is_not_called_lost_while_its_requester_is_asked(void **state)
+{
+    struct solo *solo = *state;
+
+    solo_home_has(solo, MESSAGE_READ, 3, 8);
+    lend_last_copy(solo);
+    solo_home_say(solo, MESSAGE_READ, 3, 1008, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->error, DSM_EACCES);
+    solo_home_say_for(solo, MESSAGE_NOT_HERE, 2, 2, 1, 7);
+    solo_forget(solo);
+    solo_home_say(solo, MESSAGE_READ, 3, 1008, 7, 1);
+    assert_int_equal(solo_sent(solo, MESSAGE_LOST, 0)->error, DSM_EDOWN);
+}
+
 /* --- the region goes --- */
 
 static void test_region_that_goes_takes_its_transfers_with_it(void **state)
@@ -288,6 +303,7 @@ int main(void)
         FIXTURE(test_leaver_of_a_page_that_is_lost_is_released),
         FIXTURE(test_last_copy_that_was_sent_and_dropped_is_asked_for),
         FIXTURE(test_last_copy_that_did_not_come_is_lost),
+        FIXTURE(test_page_is_not_called_lost_while_its_requester_is_asked),
         FIXTURE(test_region_that_goes_takes_its_transfers_with_it),
         FIXTURE(test_waiter_that_dies_in_its_turn_passes_it_on),
     };
