@@ -7,9 +7,13 @@
 
 bool oracle_is_sealed(const struct cluster *cluster, uint32_t region)
 {
+    region_id id = cluster->regions[region];
     const struct record *record = oracle_record(cluster, region);
 
-    return record != NULL && record->sealed;
+    if (record == NULL && id.slot != 0 && id.slot <= cluster->count_records) {
+        record = &cluster->records[id.slot - 1]; /* deleted, which a node may hear of late */
+    }
+    return record != NULL && region_id_equal(record->id, id) && record->sealed;
 }
 
 void oracle_check_sealed_write(const struct cluster *cluster, uint32_t node, uint32_t region,
