@@ -49,6 +49,8 @@ static const char *call_verb(const struct call *call)
         return "share the mutexes of";
     case CALL_ADVISE:
         return "take advice on";
+    case CALL_BIND:
+        return "bind a range to a mutex of";
     default:
         return "handle";
     }
@@ -142,6 +144,11 @@ static void say_range(const struct sentence_facts *facts, const struct page_of_t
             "%" PRIu64 " bytes from offset %" PRIu64 " leave region '%s', which has %" PRIu64
             " bytes: set its size first",
             call->size_bytes, call->offset, facts->name, size_bytes);
+    } else if (call->kind == CALL_BIND) {
+        say(to,
+            "%" PRIu64 " bytes from offset %" PRIu64 " cannot be bound to the mutex at offset "
+            "%" PRIu64 ": region '%s' has %" PRIu64 " bytes",
+            call->size_bytes, call->offset, call->value, facts->name, size_bytes);
     } else {
         say(to, "offset %" PRIu64 " is outside region '%s', which has %" PRIu64 " bytes",
             call->offset, facts->name, size_bytes);

@@ -10,6 +10,7 @@
  */
 #include "dsm/core/call.h"
 
+#include "dsm/core/binding.h"
 #include "dsm/core/token.h"
 
 void calls_init(struct calls *calls, struct context *context, struct clients_table *clients)
@@ -40,6 +41,11 @@ static struct sync_call *find_call(const struct calls *calls, uint64_t id)
         }
     }
     return NULL;
+}
+
+bool calls_is_open(const struct calls *calls, uint64_t id)
+{
+    return find_call(calls, id) != NULL;
 }
 
 uint32_t call_home(const struct region *region, uint64_t offset)
@@ -90,6 +96,9 @@ static bool launch(struct calls *calls, struct sync_call *call)
     list_add_tail(&calls->by_id[(call->out.id / NODES_MAX + call->out.id) % CALL_BUCKETS],
                   &call->by_id);
     send_call(calls, call);
+    if (call->op == SYNC_LOCK && !call->is_try) {
+        bindings_ask(calls->bindings, call);
+    }
     return true;
 }
 

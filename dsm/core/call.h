@@ -32,8 +32,11 @@ struct sync_call {
     bool was_queued;
 };
 
+struct bindings;
+
 struct calls {
     struct context *context;
+    struct bindings *bindings; /* what is to come with mutexes (binding.h) */
     struct clients_table *clients;
     struct pool pool; /* struct sync_call */
     struct pool tokens_pool; /* struct token */
@@ -56,6 +59,8 @@ void calls_on_sync(struct calls *calls, struct client *client, uint64_t number,
 void calls_on_reply(struct calls *calls, const struct message *message);
 /** BARRIER_OVER (call_barrier.c). */
 void calls_on_over(struct calls *calls, const struct message *message);
+/** Is the request of this number, of a call, open? */
+bool calls_is_open(const struct calls *calls, uint64_t id);
 /** Send a request again: the answer or the request may be lost. */
 void calls_resend(struct calls *calls, struct sync_call *call);
 /** A request to a home that died. */

@@ -43,6 +43,7 @@ struct region *catalog_on_record(struct catalog_view *view, const struct record 
         }
         region = pool_get(&context->region_pool);
         list_init(&region->maps);
+        list_init(&region->bindings);
         list_init(&region->seats);
         list_init(&region->parents);
         list_add_tail(&context->regions[record->id.slot % REGION_BUCKETS], &region->place);

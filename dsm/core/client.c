@@ -71,6 +71,7 @@ struct handle *client_handle_add(struct clients_table *table, struct client *cli
 {
     struct handle *handle = pool_get(&table->handles);
 
+    list_init(&handle->bindings);
     handle->client = client;
     handle->region = region;
     handle->rights = rights;

@@ -26,6 +26,7 @@ struct handle {
     struct list by_client;
     struct client *client;
     struct region *region; /* NULL: the region is gone */
+    struct list bindings;  /* struct binding (binding.h) */
     uint64_t number;
     uint32_t rights; /* enum rights */
 };

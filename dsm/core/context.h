@@ -32,9 +32,11 @@ struct region {
     struct record record;
     bool is_open;          /* ACTION_REGION_OPEN was given */
     bool has_tokens;       /* local programs share a table of words with the driver */
+    uint32_t count_bindings;
     uint32_t count_refs;   /* handles and maps of local programs */
     uint32_t count_writers; /* of them, those that may write */
     struct list maps;      /* of local programs */
+    struct list bindings;  /* struct binding: its mutexes' ranges, as local programs say */
     struct walks walks[2]; /* of faults to read, and to write */
     struct list seats, parents; /* struct seat: given here, and taken elsewhere (sealed.h) */
 };

@@ -38,6 +38,7 @@ static const size_t pool_places[] = {
     offsetof(struct node, clients.maps),
     offsetof(struct node, calls.pool),
     offsetof(struct node, calls.tokens_pool),
+    offsetof(struct node, bindings.pool),
     offsetof(struct node, catalog.tickets),
     offsetof(struct node, parked_pool),
     offsetof(struct node, context.remotes.pool),
@@ -77,6 +78,7 @@ int node_init(struct node *node, const struct node_config *config)
     syncs_init(&node->syncs, &node->context);
     clients_init(&node->clients, &node->context);
     calls_init(&node->calls, &node->context, &node->clients);
+    bindings_init(&node->bindings, &node->pages, &node->calls);
     catalog_init(&node->catalog, &node->context, &node->clients);
     pool_init(&node->parked_pool, sizeof(struct parked), ITEMS_PER_STEP * 2, 64);
     list_init(&node->parked);
@@ -176,8 +178,9 @@ static bool work(struct node *node)
         node->context.window_moved = false;
         pages_unblock(&node->pages);
     }
-    return dispatch_own(node) || tokens_work(&node->calls) || pages_retry(&node->pages) ||
-           dispatch_deferred(node) || homes_start_ready(&node->homes) ||
+    return dispatch_own(node) || dispatch_deferred(node) || tokens_work(&node->calls) || /* B3 */
+           pages_retry(&node->pages) || bindings_ask_next(&node->bindings) ||
+           homes_start_ready(&node->homes) ||
            syncs_send_outcome(&node->syncs) || catalog_try(&node->catalog) ||
            catalog_ask_homes(&node->catalog) || node_call_again(node) || resend_one(node) ||
            homes_resend(&node->homes) || syncs_resend(&node->syncs) || node_reap_client(node) ||

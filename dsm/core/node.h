@@ -40,6 +40,7 @@ enum call_kind {
     CALL_TOKENS,   /* handle -> value: the client's number in its region's table (token_word.h) */
     CALL_SEAL,     /* handle */
     CALL_ADVISE,   /* handle, offset, size_bytes, op: enum dsm_advice */
+    CALL_BIND,     /* handle, value: the mutex at that offset, offset, size_bytes (0: nothing) */
     CALL_KINDS,
 };
 

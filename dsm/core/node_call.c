@@ -125,6 +125,12 @@ static void drop_ref(struct node *node, struct region *region)
     }
 }
 
+static void remove_handle(struct node *node, struct handle *handle)
+{
+    bindings_handle_gone(&node->bindings, handle);
+    drop_ref(node, client_handle_remove(&node->clients, handle));
+}
+
 /* The program is to share the words of this region's mutexes. */
 static void on_tokens(struct node *node, const struct client *client, uint64_t number,
                       const struct handle *handle)
@@ -167,6 +173,10 @@ static bool needs_news(const struct region *region, const struct call *call)
         size_bytes = region_pages(region) * region->record.page_size;
         return call->offset > size_bytes || call->size_bytes > size_bytes - call->offset;
     }
+    if (call->kind == CALL_BIND) {
+        return call->value >= size_bytes || call->offset > size_bytes ||
+               call->size_bytes > size_bytes - call->offset;
+    }
     return call->kind == CALL_SYNC &&
            (call->offset >= size_bytes || size_bytes - call->offset < sync_bytes(call));
 }
@@ -187,7 +197,7 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
     }
     switch (call->kind) {
     case CALL_CLOSE:
-        drop_ref(node, client_handle_remove(&node->clients, handle));
+        remove_handle(node, handle);
         client_reply(&node->context, client->id, number, &done);
         break;
     case CALL_STAT:
@@ -198,6 +208,9 @@ static void on_handle_call(struct node *node, struct client *client, uint64_t nu
         break;
     case CALL_TOKENS:
         on_tokens(node, client, number, handle);
+        break;
+    case CALL_BIND:
+        bindings_on_call(&node->bindings, client, number, handle, call);
         break;
     case CALL_ADVISE:
         on_advise(node, client, number, handle->region, call);
@@ -320,8 +333,7 @@ bool node_reap_client(struct node *node)
     } else if (calls_reap(&node->calls, client)) {
         return true;
     } else if (!list_is_empty(&client->handles)) {
-        drop_ref(node, client_handle_remove(&node->clients, list_object(client->handles.next,
-                                                                        struct handle, by_client)));
+        remove_handle(node, list_object(client->handles.next, struct handle, by_client));
     } else {
         list_remove(&client->place);
         pool_put(&node->clients.clients, client);

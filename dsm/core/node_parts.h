@@ -5,6 +5,7 @@
 #ifndef DSM_CORE_NODE_PARTS_H
 #define DSM_CORE_NODE_PARTS_H
 
+#include "dsm/core/binding.h"
 #include "dsm/core/call.h"
 #include "dsm/core/catalog.h"
 #include "dsm/core/home.h"
@@ -29,6 +30,7 @@ struct node {
     struct syncs syncs;
     struct clients_table clients;
     struct calls calls;
+    struct bindings bindings;
     struct catalog_view catalog;
     struct pool parked_pool;
     struct list parked;  /* in order of deadlines */

@@ -110,6 +110,7 @@ static void region_gone(struct node *node, struct region *region)
     homes_region_gone(&node->homes, region);
     syncs_region_gone(&node->syncs, region);
     calls_region_gone(&node->calls, region);
+    bindings_region_gone(&node->bindings, region);
     clients_region_gone(&node->clients, region);
     if (region->is_open) {
         context_act(context, ACTION_REGION_CLOSE, region->record.id);

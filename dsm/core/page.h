@@ -73,7 +73,7 @@ struct page_request {
     bool needs_grant;
     bool is_ahead; /* nobody waited for it when it was opened */
     bool has_grant;
-    map_id map;       /* to fill through when no thread waits */
+    map_id map;       /* to fill through, and let write, when no thread waits */
     uint16_t source;  /* PULL, SEARCH: whom it asked last */
     uint16_t lacking; /* SEARCH: its first pages that nobody who was asked has */
     uint8_t tries;    /* PULL: repetitions since something came */
@@ -93,12 +93,21 @@ struct kept {
     uint64_t asked_ms; /* when it was put aside, or the home was last asked whether it is needed */
 };
 
+/** Why a message is handled later. */
+enum defer_reason {
+    DEFER_GROUP = 1, /* threads wait for a group of pages */
+    DEFER_TURN,      /* a page stays for its turn */
+    DEFER_LOCK,      /* the pages' mutex is held here */
+    DEFER_NO_MORE,   /* it is due */
+};
+
 /** A message that is handled later, for the sake of threads here (page_defer.c). */
 struct deferred {
     struct list place;
     struct message message;
+    uint64_t since_ms; /* it has come */
     uint64_t due_ms;
-    bool is_turn; /* a page stays for its turn; else threads wait for a group */
+    uint8_t reason; /* enum defer_reason */
 };
 
 /** Walks that are read ahead at the same time. */
@@ -146,8 +155,11 @@ struct turn {
     bool is_told;        /* that it bounces, in this second */
 };
 
+struct bindings;
+
 struct pages {
     struct context *context;
+    struct bindings *bindings; /* whose mutexes keep pages here (binding.h) */
     struct directory directory; /* struct page */
     struct pool requests, waiters, kept_pool;
     struct list by_id[REQUEST_BUCKETS];
@@ -301,6 +313,8 @@ void waiter_free(struct pages *pages, struct waiter *waiter);
 void turn_begin(struct pages *pages, const struct page_request *request, bool has_threads);
 /** Until when the pages that a message of a home is about stay here: now_ms at least. */
 uint64_t turn_until(struct pages *pages, const struct message *message);
+/** How long the pages of a region may stay here when they are wanted elsewhere. */
+uint32_t turn_bound_ms(const struct region *region);
 /** The message that was put off for that is handled now. */
 void turn_end(struct pages *pages, const struct message *message);
 /** Has the page, or one of its group, come so recently that it should not be evicted? */

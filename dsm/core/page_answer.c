@@ -112,7 +112,7 @@ static void drop_served(struct pages *pages, struct page_request *request, map_i
  */
 static void allow_run(struct pages *pages, struct page_request *request)
 {
-    map_id writer = 0;
+    map_id writer = context_map(pages->context, request->map) != NULL ? request->map : 0;
 
     for (const struct list *place = request->waiters.next; place != &request->waiters;
          place = place->next) {

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What another node wants may be put off. To the protocol such a message is one that the network
- * has delayed. There are two reasons.
+ * has delayed. There are three reasons.
+ *
+ * The mutex to which a program has bound the page is held here (binding.c): the message is handled
+ * when it is given up.
  *
  * A page has just come, and its threads have their turn (page_turn.c): the message is handled at
  * the turn's end.
@@ -14,6 +17,7 @@
  *
  * A message is put off once, for one of them.
  */
+#include "dsm/core/binding.h"
 #include "dsm/core/group.h"
 
 /** A thread's turn when its group is whole. */
@@ -66,11 +70,29 @@ static struct deferred *find_deferred(const struct pages *pages, const struct me
     return NULL;
 }
 
+/* Why is this message, which came now, put off, and until when? now_ms: it is not. */
+static uint64_t defer_until(struct pages *pages, const struct message *message, uint8_t *reason)
+{
+    uint64_t now_ms = pages->context->now_ms, until_ms;
+
+    if (must_wait(pages, message)) {
+        *reason = DEFER_GROUP;
+        return now_ms + DEFER_MS;
+    }
+    until_ms = bindings_until(pages->bindings, message, now_ms);
+    *reason = DEFER_LOCK;
+    if (until_ms <= now_ms) {
+        *reason = DEFER_TURN;
+        until_ms = turn_until(pages, message);
+    }
+    return until_ms;
+}
+
 bool pages_defer(struct pages *pages, const struct message *message)
 {
     uint64_t now_ms = pages->context->now_ms, due_ms;
     struct deferred *deferred = find_deferred(pages, message);
-    bool is_turn;
+    uint8_t reason;
 
     if (pages->is_due) {
         turn_end(pages, message);
@@ -80,19 +102,33 @@ bool pages_defer(struct pages *pages, const struct message *message)
         if (pages->count_deferred == DEFERRED_MAX) {
             return false;
         }
-        is_turn = !must_wait(pages, message);
-        due_ms = is_turn ? turn_until(pages, message) : now_ms + DEFER_MS;
+        due_ms = defer_until(pages, message, &reason);
         if (due_ms <= now_ms) {
             return false;
         }
         deferred = pool_get(&pages->deferred_pool);
+        deferred->since_ms = now_ms;
         deferred->due_ms = due_ms;
-        deferred->is_turn = is_turn;
+        deferred->reason = reason;
         list_add_tail(&pages->deferred, &deferred->place);
         pages->count_deferred++;
     }
     deferred->message = *message;
     return true;
+}
+
+/* Does the reason still hold? */
+static void look_again(const struct pages *pages, struct deferred *deferred)
+{
+    uint64_t now_ms = pages->context->now_ms;
+
+    if (deferred->reason == DEFER_LOCK) {
+        deferred->due_ms =
+            bindings_until(pages->bindings, &deferred->message, deferred->since_ms);
+    } else if (deferred->reason == DEFER_GROUP && deferred->due_ms > now_ms + HOLD_MS &&
+               !must_wait(pages, &deferred->message)) {
+        deferred->due_ms = now_ms + HOLD_MS;
+    }
 }
 
 bool pages_take_deferred(struct pages *pages, struct message *message)
@@ -103,10 +139,7 @@ bool pages_take_deferred(struct pages *pages, struct message *message)
          place = place->next) {
         struct deferred *deferred = list_object(place, struct deferred, place);
 
-        if (!deferred->is_turn && deferred->due_ms > now_ms + HOLD_MS &&
-            !must_wait(pages, &deferred->message)) {
-            deferred->due_ms = now_ms + HOLD_MS;
-        }
+        look_again(pages, deferred);
         if (deferred->due_ms <= now_ms) {
             *message = deferred->message;
             list_remove(place);
@@ -135,6 +168,9 @@ void pages_defer_no_more(struct pages *pages)
 {
     for (struct list *place = pages->deferred.next; place != &pages->deferred;
          place = place->next) {
-        list_object(place, struct deferred, place)->due_ms = 0;
+        struct deferred *deferred = list_object(place, struct deferred, place);
+
+        deferred->due_ms = 0;
+        deferred->reason = DEFER_NO_MORE;
     }
 }

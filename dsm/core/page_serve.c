@@ -9,6 +9,7 @@
  * P7 A message of a transfer that is not younger than the copy here is a late repetition: it
  *    changes nothing (`version` counts transfers at the home).
  */
+#include "dsm/core/binding.h"
 #include "dsm/core/group.h"
 
 /** A page is hot that the home takes away within so many of its transfers (P8 in page.c). */
@@ -230,6 +231,7 @@ void pages_on_forward(struct pages *pages, const struct message *message)
     } else if ((message->flags & FLAG_WRITE) != 0) {
         walks_on_loss(&region->walks[true], message->page, message->count);
         give_away(pages, message, region, message->count);
+        bindings_on_gone(pages->bindings, message);
     } else {
         downgrade(pages, message, region, message->count);
         send_data(pages, message, region, message->count, NULL);

@@ -37,7 +37,7 @@
 /** So often in one second: worth telling. */
 #define BOUNCE_MANY 50u
 
-static uint32_t bound_ms(const struct region *region)
+uint32_t turn_bound_ms(const struct region *region)
 {
     uint32_t window_ms = region->record.window_ms;
 
@@ -132,7 +132,7 @@ static void note_bounce(struct pages *pages, struct turn *turn, const struct reg
     }
     turn->count++;
     if (turn->count < BOUNCE_MANY || turn->is_told ||
-        (turn->window_ms == 0 && bound_ms(region) != 0)) {
+        (turn->window_ms == 0 && turn_bound_ms(region) != 0)) {
         return;
     }
     turn->is_told = true;
@@ -165,10 +165,11 @@ static bool ask_digest(struct pages *pages, const struct turn *turn, const struc
 static uint64_t window_until(struct pages *pages, struct turn *turn, const struct region *region)
 {
     uint64_t now_ms = pages->context->now_ms;
-    uint32_t window_ms = turn->window_ms < bound_ms(region) ? turn->window_ms : bound_ms(region);
+    uint32_t bound_ms = turn_bound_ms(region);
+    uint32_t window_ms = turn->window_ms < bound_ms ? turn->window_ms : bound_ms;
     uint64_t until_ms = turn->granted_ms + window_ms;
 
-    if (bound_ms(region) == 0) {
+    if (bound_ms == 0) {
         return now_ms;
     }
     if (turn->window_ms == 0) {
@@ -242,9 +243,10 @@ void turn_end(struct pages *pages, const struct message *message)
 static void learn(struct turn *turn, const struct region *region, bool was_used)
 {
     uint32_t longer_ms = turn->window_ms != 0 ? turn->window_ms * 2u : HOLD_MS;
+    uint32_t bound_ms = turn_bound_ms(region);
 
     if (was_used) {
-        turn->window_ms = (uint16_t)(longer_ms < bound_ms(region) ? longer_ms : bound_ms(region));
+        turn->window_ms = (uint16_t)(longer_ms < bound_ms ? longer_ms : bound_ms);
         turn->gap = GAP_MIN;
     } else {
         turn->window_ms /= 2;

@@ -25,6 +25,7 @@
  */
 #include "dsm/core/token.h"
 
+#include "dsm/core/binding.h"
 #include "dsm/core/token_word.h"
 
 void tokens_init(struct calls *calls)
@@ -59,6 +60,14 @@ static struct token *find_token(struct calls *calls, const struct region *region
         }
     }
     return NULL;
+}
+
+bool tokens_hold(const struct calls *calls, const struct region *region, uint64_t offset)
+{
+    const struct token *token = find_token((struct calls *)(uintptr_t)calls, region, offset);
+
+    return token != NULL && (token->state == TOKEN_ASKED || token->holder != NULL ||
+                             !list_is_empty(&token->waiters));
 }
 
 static void act(struct calls *calls, const struct token *token, uint32_t verb, client_id client)
@@ -250,6 +259,7 @@ void tokens_on_grant(struct calls *calls, struct sync_call *call, bool is_dead, 
         call_free(calls, call);
         return;
     }
+    bindings_ask(calls->bindings, call);
     token = new_token(calls, call);
     token->is_dead = is_dead;
     token->is_recalled = is_wanted;

@@ -47,6 +47,8 @@ void tokens_on_grant(struct calls *calls, struct sync_call *call, bool is_dead, 
 void tokens_on_recall(struct calls *calls, const struct message *message);
 /** EVENT_TOKEN */
 void tokens_on_taken(struct calls *calls, const struct event *event);
+/** Does a program here hold the mutex, or wait for it here? */
+bool tokens_hold(const struct calls *calls, const struct region *region, uint64_t offset);
 /** Do one thing about a token; false: there is nothing to do. */
 bool tokens_work(struct calls *calls);
 /** A client that is dying gives up one that it is known to hold; false: it has none. */

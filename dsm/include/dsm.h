@@ -396,31 +396,6 @@ int dsm_sem_close(struct dsm_sem *sem);
 int dsm_sem_unlink(struct dsm *dsm, const char *name);
 
 /**
- * Take the mutex named by (region, offset). It uses no byte of the region: the offset is its name.
- *
- * @offset     bytes, less than the region's size
- * @timeout_ms 0 to try once, DSM_FOREVER to wait without end
- *
- * Errors: DSM_EOWNERDEAD the holder died: the mutex IS held by the caller: check the data
- *         DSM_ETIMEDOUT  (DSM_EAGAIN when timeout_ms is 0) not taken
- *         DSM_ERANGE, DSM_EACCES (handle opened O_RDONLY), DSM_EDOWN, DSM_ESTALE, DSM_ENOAGENT
- * Waiters are served in order of arrival. Not recursive: a second lock by the holder waits. The
- * mutex belongs to the session, not to the thread. It stays with the node that had it last until
- * another one wants it: taking it there again is no system call; if that node dies, the next one
- * gets DSM_EOWNERDEAD though perhaps nobody held it.
- */
-int dsm_mutex_lock(struct dsm_region *region, uint64_t offset, int64_t timeout_ms);
-
-/**
- * Release a mutex.
- *
- * Errors: DSM_EPERM  this session does not hold it
- *         DSM_EDOWN, DSM_ESTALE, DSM_ETIMEDOUT, DSM_ENOAGENT
- * Everything written before is visible to the next holder. The next lock tells if the home is lost.
- */
-int dsm_mutex_unlock(struct dsm_region *region, uint64_t offset);
-
-/**
  * Wait until count_parties callers, anywhere, are at the barrier named by (region, offset).
  *
  * @count_parties at least 1; all callers of one round must give the same number
@@ -469,5 +444,6 @@ int dsm_compare_swap(struct dsm_region *region, uint64_t offset, uint64_t expect
 }
 #endif
 #include "dsm_io.h"
+#include "dsm_mutex.h"
 #include "dsm_release.h"
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dsm.h"
 
+#include <inttypes.h>
+
 #include "dsm/lib/sync.h"
 #include "dsm/lib/view.h"
 
@@ -69,4 +71,25 @@ int dsm_mutex_unlock(struct dsm_region *region, uint64_t offset)
         break;
     }
     return error == 0 && released != 0 ? session_fail(dsm, released, "%s", text) : error;
+}
+
+int dsm_mutex_bind(struct dsm_region *region, uint64_t mutex, uint64_t offset, uint64_t len_bytes)
+{
+    struct deed deed = {.verb = "bind a range to a mutex of region", .name = region->handle.name};
+    struct call call = {.kind = CALL_BIND,
+                        .handle = region->handle.number,
+                        .value = mutex,
+                        .offset = offset,
+                        .size_bytes = len_bytes};
+    int error = sync_check_writable(region, deed.verb);
+
+    if (error != 0) {
+        return error;
+    }
+    if (len_bytes > DSM_BIND_BYTES_MAX) {
+        return session_fail(region->handle.dsm, DSM_EINVAL,
+                            "%s '%s': %" PRIu64 " bytes; %u come with a mutex at most", deed.verb,
+                            region->handle.name, len_bytes, DSM_BIND_BYTES_MAX);
+    }
+    return session_call(region->handle.dsm, &deed, &call, NULL);
 }

@@ -73,7 +73,8 @@ static void lie_in_calls(int fd, uint64_t handle)
 {
     static const uint8_t kinds[] = {CALL_CLOSE,  CALL_TRUNCATE, CALL_STAT,
                                     CALL_MAP,    CALL_UNMAP,    CALL_SYNC,
-                                    CALL_ADVISE, CALL_SEAL,     CALL_TOKENS};
+                                    CALL_ADVISE, CALL_SEAL,     CALL_TOKENS,
+                                    CALL_BIND};
 
     for (size_t i = 0; i < sizeof(kinds); i++) {
         struct session_request request = {.kind = SESSION_CALL, .number = i + 10};

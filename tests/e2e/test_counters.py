@@ -46,6 +46,16 @@ def test_increments_under_a_lock_are_not_lost(cluster):
         same(value(tool, 128), 6 * LOCK_ROUNDS * LOCK_INNER, f'counter on {tool.host.name}')
 
 
+def test_increments_of_bound_bytes_are_not_lost(cluster):
+    """The same, of a page that comes with the mutex, and that some hold longer than its window."""
+    tools = opened(cluster, 4)
+    for tool in tools[:5]:  # one has not heard of it
+        tool.do(f'bind 0 0 {PAGE} {2 * PAGE}')
+    together(tools, lambda number: f'locked 0 0 0 {PAGE} {LOCK_ROUNDS} {LOCK_INNER}')
+    for tool in tools:
+        same(value(tool, PAGE), 6 * LOCK_ROUNDS * LOCK_INNER, f'counter on {tool.host.name}')
+
+
 def test_remote_adds_are_not_lost(cluster):
     """dsm_fetch_add of five programs while one increments the same word by C11 atomics."""
     tools = opened(cluster)

@@ -47,6 +47,17 @@ def test_increments_under_a_lock_of_all_kinds_are_not_lost(mixed):
              f'counter on {tool.host.kind.name}')
 
 
+def test_increments_of_bytes_bound_to_a_lock_are_not_lost_on_any_kind(mixed):
+    """The range is a part of a hardware page on some, several pages on others."""
+    tools = typed(mixed, 2, 3 * GROUP, 'u64[]')
+    for tool in tools:
+        tool.do(f'bind 0 0 {GROUP - PAGE} {4 * PAGE}')
+    together(tools, lambda number: f'locked 0 0 0 {GROUP + 128} {LOCK_ROUNDS} {LOCK_INNER}')
+    for tool in tools:
+        same(tool.do(f'load 0 {GROUP + 128} u64'), str(5 * LOCK_ROUNDS * LOCK_INNER),
+             f'counter on {tool.host.kind.name}')
+
+
 def test_remote_adds_of_all_kinds_are_not_lost(mixed):
     tools = typed(mixed, 4, GROUP, 'u64[]')
     together(tools, lambda number: f'fetchadd 0 64 1 {FETCH_EACH}')

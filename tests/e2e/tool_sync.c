@@ -14,6 +14,13 @@ static int on_unlock(struct tool *tool, const struct words *words)
     return dsm_mutex_unlock(tool->regions[word_slot(words, 1)], word_number(words, 2));
 }
 
+/* bind REGION MUTEX OFFSET BYTES */
+static int on_bind(struct tool *tool, const struct words *words)
+{
+    return dsm_mutex_bind(tool->regions[word_slot(words, 1)], word_number(words, 2),
+                          word_number(words, 3), word_number(words, 4));
+}
+
 /* barrier REGION OFFSET PARTIES TIMEOUT [COUNT] */
 static int on_barrier(struct tool *tool, const struct words *words)
 {
@@ -116,6 +123,7 @@ static int on_semunlink(struct tool *tool, const struct words *words)
 const struct command sync_commands[] = {
     {"lock", on_lock},
     {"unlock", on_unlock},
+    {"bind", on_bind},
     {"barrier", on_barrier},
     {"locked", on_locked},
     {"fetchadd", on_fetchadd},

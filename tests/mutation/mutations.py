@@ -26,6 +26,8 @@ a unit test of its own:
   - who tries a mutex waits for its holder, or who comes after a RECALL is served before it (holders
     give up soon: less fair, not wrong; test_token.c);
   - the word of a mutex that went stays (it says free only when its home died; test_token.c does);
+  - a binding that outlives its handle or its region, an UNLOCK ahead of the pages, or pages that
+    are not asked for, or more often (B1, B3 to B5: slower, not wrong; test_binding*.c);
   - the oldest or the newest version of an upgrade's copies, and a run over copies that are current
     and others that are not (a request is for copies of one version: P4).
 Not in the list either, because thousands of seeds do not reach them; test_regressions_core.c does:
@@ -49,6 +51,7 @@ SYNC, SYNC_DEATH, CALL, CATALOG, MUTEX, TOKEN = (
 NODE, MESSAGE, RECORD = ('dsm/core/node.c', 'dsm/core/node_message.c', 'dsm/core/node_record.c')
 SEALED, SEAL = 'dsm/core/sealed.c', 'dsm/core/catalog_seal.c'
 REQUEST = 'dsm/core/page_request.c'
+BINDING = 'dsm/core/binding.c'
 GROUP, DEFER, TURN, CONVERT = (f'dsm/core/{noun}.c' for noun in
                                ('group', 'page_defer', 'page_turn', 'convert'))
 BARRIER = 'dsm/core/barrier.c'
@@ -236,6 +239,13 @@ MUTATIONS = [
     Mutation('dead_holder_is_nobody', 'L6', 'what a dead program is known to hold goes as free',
              TOKEN, '    token->is_dead = true; /* L6 */\n    make_due',
              '    token->is_dead = false;\n    make_due', ('O6',)),
+    Mutation('bound_page_is_asked_for_twice', 'P1', 'a page with an open request gets another one '
+             'for its mutex', BINDING, ' && page->request == NULL &&', ' &&', ('trap',)),
+    Mutation('bound_page_stays', 'B2', 'pages stay as long as their mutex is held', BINDING,
+             'return since_ms + turn_bound_ms(region); /* B2 */', 'return since_ms + 100000;',
+             ('O18',)),
+    Mutation('bound_page_has_no_window', 'B2', 'pages stay where the region has no window', BINDING,
+             'return since_ms + turn_bound_ms(region); /* B2 */', 'return since_ms + 4;', ('O18',)),
     Mutation('sync_twice', 'S4', 'a repeated SYNC is carried out again', SYNC,
              '    if (is_new) {\n        carry_out', '    if (is_new || sync_find_op(syncs, '
              'message->from, message->request) == NULL) {\n        carry_out'),

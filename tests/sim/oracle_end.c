@@ -128,13 +128,14 @@ void oracle_check_put_off(const struct cluster *cluster, uint32_t number)
         if (record == NULL) {
             continue;
         }
-        if (one->is_turn) {
+        if (one->reason != DEFER_GROUP) {
             longest_ms = record->window_ms == 0 ? PUT_OFF_MS_USUAL : record->window_ms;
             longest_ms = record->window_ms == DSM_WINDOW_NONE ? PUT_OFF_MS_HOME : longest_ms;
         }
         if (one->due_ms > cluster->now_ms + longest_ms ||
-            (one->is_turn && record->window_ms == DSM_WINDOW_NONE &&
-             one->message.from != number)) {
+            (record->window_ms == DSM_WINDOW_NONE &&
+             (one->reason == DEFER_LOCK ||
+              (one->reason == DEFER_TURN && one->message.from != number)))) {
             oracle_fail(cluster, "O18", "node %u puts %s of page %llu off until %llu ms", number,
                         message_kind_name(one->message.kind),
                         (unsigned long long)one->message.page, (unsigned long long)one->due_ms);

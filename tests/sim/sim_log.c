@@ -93,7 +93,8 @@ const char *sim_op_name(uint32_t op)
 const char *sim_call_name(uint32_t kind)
 {
     static const char *const names[CALL_KINDS] = {
-        "?", "OPEN", "CLOSE", "TRUNCATE", "STAT", "MAP", "UNMAP", "UNLINK", "SYNC", "SEAL",
+        "?", "OPEN", "CLOSE", "TRUNCATE", "STAT", "MAP", "UNMAP", "UNLINK", "SYNC", "TOKENS",
+        "SEAL", "ADVISE", "BIND",
     };
 
     return kind < CALL_KINDS ? names[kind] : "?";

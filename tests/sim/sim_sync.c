@@ -138,9 +138,29 @@ static void start_barrier(struct sim *sim, struct sim_program *program)
     start(sim, program, &call);
 }
 
+/*
+ * A range is bound to a mutex: mostly what the mutex protects, and what lies behind it, now and
+ * then anything, or nothing. Whatever it is, every byte must be right.
+ */
+static void bind_range(struct sim *sim, struct sim_program *program)
+{
+    uint64_t mutex = sim_sync_lock_page(program, (uint32_t)sim_draw(&program->row, SIM_LOCKS));
+    uint64_t page = mutex + 1, count = 1 + sim_draw(&program->row, 4);
+    struct call call = {.kind = CALL_BIND, .handle = program->handle};
+
+    if (sim_chance(&program->row, 4)) {
+        page = sim_draw(&program->row, program->pages);
+        count = sim_draw(&program->row, 4);
+    }
+    call.value = mutex * program->page_bytes;
+    call.offset = page * program->page_bytes;
+    call.size_bytes = count * program->page_bytes;
+    sim_program_call(sim, program, &call, SIM_CALLING);
+}
+
 void sim_sync_begin(struct sim *sim, struct sim_program *program)
 {
-    uint64_t choice = sim_draw(&program->row, 12);
+    uint64_t choice = sim_draw(&program->row, 13);
     struct call wait = {.op = SYNC_SEM_WAIT};
     struct call post = {.op = SYNC_SEM_POST, .timeout_ms = -1};
 
@@ -157,8 +177,10 @@ void sim_sync_begin(struct sim *sim, struct sim_program *program)
     } else if (choice < 10) {
         wait.timeout_ms = draw_timeout(program);
         start(sim, program, &wait);
-    } else {
+    } else if (choice < 12) {
         start_barrier(sim, program);
+    } else {
+        bind_range(sim, program);
     }
 }
 
