@@ -10,6 +10,7 @@
     X(ops_memory)                                                                                  \
     X(ops_stream)                                                                                  \
     X(ops_large)                                                                                   \
+    X(ops_lock)                                                                                    \
     X(ops_sync)                                                                                    \
     X(ops_contend)                                                                                 \
     X(ops_release)                                                                                 \

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hosts that wait for each other: pages in turns, locks, barriers. */
-#include <sched.h>
+/* Hosts that wait for each other: pages in turns, barriers; and one counter for all. */
 #include <string.h>
 #include <unistd.h>
 
@@ -9,19 +8,14 @@
 #include "tests/bench/process.h"
 
 #define TRANSFERS 300u
-#define LOCKS 400u
 #define BARRIERS 400u
 #define ADDS 400u
-/** Locks of a mutex that is here, at most, for each time that it comes. */
-#define LOCKS_A_TURN 100u
-/** A lock that takes no longer was of a mutex that was here. */
-#define LOCK_HERE_US 2.0
 /** Hosts that meet in a barrier, and that add to a counter. */
 #define BARRIER_HOSTS 3u
 #define COUNTER_HOSTS 3u
 
-/** Offsets of the locks and the barrier that are measured. */
-enum { OFFSET_LOCK = 64, OFFSET_BARRIER = 192, OFFSET_COUNTER = 256, OFFSET_TURNS = 1024 };
+/** Offsets of what is measured. */
+enum { OFFSET_BARRIER = 192, OFFSET_COUNTER = 256 };
 
 /*
  * The turn itself goes round over a socket pair, outside of the region: the sample is what one
@@ -55,57 +49,6 @@ static int order_ping(struct hand *hand, const struct order *order, struct outco
     return 0;
 }
 
-static int order_lock_alone(struct hand *hand, const struct order *order, struct outcome *outcome)
-{
-    for (uint64_t i = 0; i < order->b; i++) {
-        double begin = clock_us();
-        int error = dsm_mutex_lock(hand->region, order->a, WAIT_MS);
-
-        if (!error) {
-            error = dsm_mutex_unlock(hand->region, order->a);
-        }
-        if (error) {
-            return error;
-        }
-        hand->samples[i] = clock_us() - begin;
-    }
-    outcome->count = (uint32_t)order->b;
-    return 0;
-}
-
-/*
- * Lock and unlock until the mutex had to come here so often. Samples: when it was asked for, when
- * it came, when it was last given up before the next time; 0 where it never did. Locks for which it
- * was here do not count; when the other host has ended, all are such.
- */
-static int order_lock_turns(struct hand *hand, const struct order *order, struct outcome *outcome)
-{
-    int error = dsm_barrier_wait(hand->region, order->a + 8, 2, WAIT_MS);
-    uint64_t count = 0;
-
-    memset(hand->samples, 0, 3 * order->b * sizeof(*hand->samples));
-    for (uint64_t i = 0; i < order->b * LOCKS_A_TURN && count <= order->b && !error; i++) {
-        double asked = clock_us(), got;
-
-        error = dsm_mutex_lock(hand->region, order->a, WAIT_MS);
-        got = clock_us();
-        if (got - asked <= LOCK_HERE_US) {
-            sched_yield(); /* the other host asks on this CPU, perhaps */
-        } else if (count++ < order->b) {
-            hand->samples[3 * count - 3] = asked;
-            hand->samples[3 * count - 2] = got;
-        }
-        if (count > 0 && count <= order->b) {
-            hand->samples[3 * count - 1] = clock_us();
-        }
-        if (!error) {
-            error = dsm_mutex_unlock(hand->region, order->a);
-        }
-    }
-    outcome->count = 3 * (uint32_t)order->b;
-    return error;
-}
-
 static int order_barrier(struct hand *hand, const struct order *order, struct outcome *outcome)
 {
     int error = 0;
@@ -133,52 +76,6 @@ static int round_pingpong(struct run *run)
     }
     run_add_ops(run, 2 * TRANSFERS);
     return run_add(run, &run->measured, samples, 2 * TRANSFERS);
-}
-
-static int round_lock_alone(struct run *run)
-{
-    return run_timed(run, HOST_B, order_lock_alone, OFFSET_LOCK, LOCKS);
-}
-
-/*
- * A hand-off is the time from one host's call of unlock to the other's return from lock, where the
- * other had asked before: the samples of both hosts, merged in the order in which the lock was
- * held. Each round has a mutex of its own, which no host has yet.
- */
-static int round_lock(struct run *run)
-{
-    double samples[2 * LOCKS];
-    const struct board *boards[2] = {run_worker(run, HOST_A)->board,
-                                     run_worker(run, HOST_B)->board};
-    size_t at[2] = {0, 0}, count = 0, turns = 0;
-    double left = 0;
-    int holder = -1;
-
-    if (run_timed_all(run, 2, order_lock_turns, OFFSET_TURNS + 16 * run->round, LOCKS)) {
-        return -1;
-    }
-    for (;;) {
-        const double *turn[2];
-        int next;
-
-        for (int i = 0; i < 2; i++) {
-            turn[i] = boards[i]->samples + 3 * at[i];
-            turn[i] = at[i] < LOCKS && turn[i][1] > 0 ? turn[i] : NULL;
-        }
-        if (!turn[0] && !turn[1]) {
-            break;
-        }
-        next = !turn[1] || (turn[0] && turn[0][1] < turn[1][1]) ? 0 : 1;
-        if (holder >= 0 && holder != next && turn[next][0] < left) {
-            samples[count++] = turn[next][1] - left;
-        }
-        left = turn[next][2];
-        holder = next;
-        at[next]++;
-        turns++;
-    }
-    run_add_ops(run, turns);
-    return run_add(run, &run->measured, samples, count);
 }
 
 static int round_barrier(struct run *run)
@@ -279,30 +176,6 @@ const struct op ops_sync[] = {
         .region_bytes = BENCH_PAGE_BYTES,
         .is_written = true,
         .round = round_pingpong,
-    },
-    {
-        .name = "lock",
-        .text = "hand-off of a mutex that two hosts want all the time",
-        .meaning = "From one host's call of unlock to the other's return from lock.",
-        .unit = "us",
-        .limit_is = trip_64,
-        .limit = {{LIMIT_TRIP_64, 1}},
-        .target = {TARGET_RATIO_MAX, 1.3, 0},
-        .count_hosts = 2,
-        .region_bytes = BENCH_PAGE_BYTES,
-        .round = round_lock,
-    },
-    {
-        .name = "lock-alone",
-        .text = "lock and unlock of a mutex that nobody else wants, not on its home",
-        .meaning = "Lock and unlock of a mutex that only this host uses, far from its home.",
-        .unit = "us",
-        .limit_is = trip_64,
-        .limit = {{LIMIT_TRIP_64, 1}},
-        .target = {TARGET_MAX, 0.2, 0},
-        .count_hosts = 2,
-        .region_bytes = BENCH_PAGE_BYTES,
-        .round = round_lock_alone,
     },
     {
         .name = "barrier",
