@@ -211,6 +211,14 @@ static map_id map_of(const struct binding *binding, uint64_t page)
     return 0;
 }
 
+/* The bit in `asked` of the page's group. */
+static uint64_t asked_bit(const struct bindings *bindings, const struct binding *binding,
+                          uint64_t page)
+{
+    return UINT64_C(1) << (page - binding->page) /
+                              pages_group_size(bindings->pages, binding->region);
+}
+
 /* The next page to ask for (B5) that may be (P1, P4), the end of the range: there is none. */
 static uint64_t next_lacking(const struct bindings *bindings, const struct binding *binding)
 {
@@ -220,7 +228,7 @@ static uint64_t next_lacking(const struct bindings *bindings, const struct bindi
     for (; number < binding->end; number++) {
         const struct page *page = page_at(bindings->pages, region, number);
 
-        if ((binding->asked >> (number - binding->page) & 1) == 0 &&
+        if ((binding->asked & asked_bit(bindings, binding, number)) == 0 &&
             (page->state == PAGE_ABSENT || page->state == PAGE_READ) && page->request == NULL &&
             !region->record.sealed &&
             !region_home_is_lost(bindings->pages->context, region, region_home(region, number))) {
@@ -257,7 +265,11 @@ bool bindings_ask_next(struct bindings *bindings)
     }
     request->map = map_of(binding, span.page);
     for (uint64_t page = span.page; page < binding->next; page++) {
-        binding->asked |= UINT64_C(1) << (page - binding->page);
+        uint64_t bit = asked_bit(bindings, binding, page);
+
+        if (page + 1 == binding->end || asked_bit(bindings, binding, page + 1) != bit) {
+            binding->asked |= bit; /* the group's last page: all of it was asked for */
+        }
     }
     return true;
 }

@@ -12,8 +12,6 @@
 #define BINDING_BUCKETS 256u
 /** Of one region, by programs of this node. */
 #define BINDINGS_MAX 1024u
-/** Pages of one, at most: whole groups of pages, of 64 KiB, at each end. */
-#define BINDING_PAGES_MAX 64u
 
 /** What one program says of one mutex. */
 struct binding {
@@ -28,7 +26,7 @@ struct binding {
     uint64_t end;
     uint64_t next;    /* asking: this one next */
     uint64_t request; /* id of the program's last LOCK that was sent to the home */
-    uint64_t asked;   /* a bit for each page of the range that was asked for since then */
+    uint64_t asked;   /* a bit for each group of the range that was asked for since then */
 };
 
 struct bindings {

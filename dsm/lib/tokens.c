@@ -10,22 +10,35 @@
 #define MADV_WIPEONFORK 18
 #endif
 
+/* Memory that is to be wiped at a fork; NULL: the system will not do it. */
+static void *wiped_map(int sharing)
+{
+    size_t len_bytes = sizeof(_Atomic uint8_t);
+    void *memory = mmap(NULL, len_bytes, PROT_READ | PROT_WRITE, sharing | MAP_ANONYMOUS, -1, 0);
+
+    if (memory != MAP_FAILED && madvise(memory, len_bytes, MADV_WIPEONFORK) == 0) {
+        return memory;
+    }
+    if (memory != MAP_FAILED) {
+        (void)munmap(memory, len_bytes);
+    }
+    return NULL;
+}
+
 void pulse_init(struct pulse *pulse)
 {
-    void *memory = mmap(NULL, sizeof(*pulse->beats), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Shared memory is never wiped: who says yes to that is an emulator that heeds no advice. */
+    void *heedless = wiped_map(MAP_SHARED);
 
     pulse->beats = NULL;
-    if (memory == MAP_FAILED) {
-        return;
+    pulse->memory = heedless == NULL ? wiped_map(MAP_PRIVATE) : NULL;
+    if (heedless != NULL) {
+        (void)munmap(heedless, sizeof(*pulse->beats));
     }
-    if (madvise(memory, sizeof(*pulse->beats), MADV_WIPEONFORK) != 0) {
-        (void)munmap(memory, sizeof(*pulse->beats));
-        return;
+    if (pulse->memory != NULL) {
+        pulse->beats = pulse->memory;
+        atomic_store(pulse->beats, 1);
     }
-    pulse->memory = memory;
-    pulse->beats = memory;
-    atomic_store(pulse->beats, 1);
 }
 
 void pulse_stop(struct pulse *pulse)

@@ -299,7 +299,7 @@ MUTATIONS = [
     Mutation('repeated_is_poison', 'H1',
              'a repetition of what was refused is told that the page is lost',
              HOME_MESSAGE,
-             'page->lost ? DSM_EDOWN : DSM_EACCES',
+             'page->lost && page->open == NULL ? DSM_EDOWN : DSM_EACCES',
              'DSM_EDOWN'),
     Mutation('message_of_other_request', 'H1',
              'what is about an older transfer counts for the open one',
@@ -407,7 +407,7 @@ MUTATIONS = [
              '    if (count > 0 && count % pages_group_size(pages, region) != 0) {',
              '    if (false) {', ('O13', 'O16')),
     Mutation('never_put_off', 'G5', 'pages of a group go as fast as they come', DEFER,
-             '        is_turn = !must_wait(pages, message);', '        is_turn = true;', ('O11',)),
+             '    if (must_wait(pages, message)) {', '    if (false) {', ('O11',)),
     Mutation('put_off_for_ever', 'G5', 'what was put off never comes', DEFER,
              '        if (deferred->due_ms <= now_ms) {', '        if (false) {', ('O11',)),
     Mutation('nobody_is_big_endian', 'O17', 'no DATA tells the order of its bytes', CONTEXT,
@@ -426,11 +426,11 @@ MUTATIONS = [
              '        if (page == NULL || page->state != PAGE_WRITE) {',
              '        if (page == NULL) {', ('O13',)),
     Mutation('turn_without_end', 'T1', 'each time that a page is wanted again it stays', DEFER,
-             '        if (!deferred->is_turn && deferred->due_ms > now_ms + HOLD_MS &&',
-             '        if (deferred->is_turn) {\n'
-             '            deferred->due_ms = now_ms + 1;\n'
-             '        }\n'
-             '        if (!deferred->is_turn && deferred->due_ms > now_ms + HOLD_MS &&', ('O11',)),
+             '    if (deferred->reason == DEFER_LOCK) {',
+             '    if (deferred->reason == DEFER_TURN) {\n'
+             '        deferred->due_ms = now_ms + 1;\n'
+             '    }\n'
+             '    if (deferred->reason == DEFER_LOCK) {', ('O11',)),
     Mutation('pattern_begins_anew', 'O17', 'each run of bytes is taken to begin with an element',
              CONVERT, '    uint64_t at = phase_words % op->count_words;',
              '    uint64_t at = phase_words - phase_words;', ('O17',)),

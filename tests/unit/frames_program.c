@@ -99,7 +99,7 @@ static uint64_t child_count(struct child *child, volatile uint64_t *counter)
 static uint64_t child_count_mapped(const struct child *child, uint64_t count)
 {
     int pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-    uint64_t found = 0;
+    volatile uint64_t found = 0; /* likewise */
 
     for (uint64_t i = 0; i < count; i++) {
         uint64_t entry = 0;
