@@ -68,7 +68,7 @@ run_coverage() {
         regressions_core sim oracle sim_cluster history catalog_news catalog_type type convert
         nodeset_64 nodeset_100 nodeset_4096 buffer codec codec_input frame tls link peers
         failure_net failure_tls fuzz_core fuzz_frames fuzz_messages fuzz_type walk footprint
-        page_turn stories_sealed sealed link_hold
+        page_turn stories_sealed sealed seal_call link_hold
         token token_trouble binding binding_stay barrier advise stale_map ref oracle_unlike)
     find "$1" -name '*.gcda' -delete
     ninja -C "$1" tests/dsm-sim
@@ -88,8 +88,8 @@ run_foreign() {
         regressions regressions_core type convert conversions catalog_store catalog_file catalog
         peers peers_send buffer codec codec_input frame tls link table log session requests
         authority driver frames_groups frames_channel frames_cutoff threads mapping_pages clients
-        walk footprint page_turn stories_sealed sealed token token_trouble binding binding_stay
-        barrier advise pace view merge conform_sigsegv)
+        walk footprint page_turn stories_sealed sealed seal_call token token_trouble
+        binding binding_stay barrier advise pace view merge conform_sigsegv)
     QEMU_PAGESIZE="$2" run_tests "$root/build/$1" "$1-$2" "${tests[@]}"
 }
 

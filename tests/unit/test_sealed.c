@@ -104,6 +104,14 @@ static void expect_nothing(struct solo_page *p, const struct message *message, u
     assert_int_equal(p->solo->count, before);
 }
 
+/* Node 2 wishes to have pages. */
+static struct message wish(const struct solo_page *p, uint64_t page, uint32_t count)
+{
+    return (struct message){.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2,
+                            .epoch = node_epoch(p->solo->node), .region = p->region,
+                            .request = NODES_MAX + 1, .page = page, .count = (uint16_t)count};
+}
+
 static void test_answers_that_fit_no_wish_change_nothing(void **state)
 {
     struct solo_page *p = *state;
@@ -188,12 +196,10 @@ static void test_refused_wish_is_uttered_anew(void **state)
 static void test_more_wishes_than_honest_nodes_have_are_dropped(void **state)
 {
     struct solo_page *p = *state;
-    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 1};
+    struct message pull = wish(p, 0, 1);
     uint32_t count;
 
     touch(p, 599);
-    pull.epoch = solo_sent(p->solo, MESSAGE_PULL, 0)->epoch;
-    pull.region = p->region;
     for (count = 0; count < 5000; count++) { /* it has none of the pages: all of them wait */
         pull.page = count % 599;
         pull.request = (count + 1) * NODES_MAX + 1;
@@ -205,17 +211,32 @@ static void test_more_wishes_than_honest_nodes_have_are_dropped(void **state)
     expect_nothing(p, &pull, 0);
 }
 
+static void test_wish_that_is_repeated_may_begin_earlier(void **state)
+{
+    struct solo_page *p = *state;
+    struct message pull = wish(p, PAGE + 1, 1), data;
+
+    touch(p, 599);
+    solo_message(p->solo, &pull, 0);
+    data = answer_of(p, MESSAGE_DATA, 0);
+    pull = wish(p, PAGE, 2);
+    solo_message(p->solo, &pull, 0);
+    solo_message(p->solo, &data, 1); /* the second one */
+    data = answer_of(p, MESSAGE_DATA, 0);
+    assert_int_equal(data.page, PAGE);
+    assert_null(solo_sent(p->solo, MESSAGE_DATA, 0));
+    solo_message(p->solo, &data, 1);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_DATA, 0)->page, PAGE);
+    assert_int_equal(solo_sent(p->solo, MESSAGE_DATA, 0)->granted, 2);
+}
+
 static void test_wish_outside_the_region_or_for_nothing_is_refused(void **state)
 {
     struct solo_page *p = *state;
-    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 0};
+    struct message pull = wish(p, 3, 0);
     uint64_t refused;
 
     touch(p, PAGE);
-    pull.epoch = solo_sent(p->solo, MESSAGE_PULL, 0)->epoch;
-    pull.region = p->region;
-    pull.request = NODES_MAX + 1;
-    pull.page = 3;
     solo_forget(p->solo);
     for (uint32_t i = 0; i < 3; i++) {
         pull.count = i == 0 ? 0 : i == 1 ? RANGE_PAGES_MAX + 1 : 2;
@@ -231,17 +252,14 @@ static void test_wish_for_pages_of_two_homes_is_refused(void **state)
 {
     struct solo_page *p = *state;
     struct record record = solo_region(8, 600, 0);
-    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 2};
+    struct message pull = wish(p, STRIPE_PAGES - 1, 2);
     uint64_t refused = solo_counters(p->solo)->refused;
 
     record.sealed = true;
     record.writers = NODESET_EMPTY;
     nodeset_add(&record.homes, 2);
     solo_record(p->solo, &record);
-    pull.epoch = node_epoch(p->solo->node);
     pull.region = record.id;
-    pull.request = NODES_MAX + 1;
-    pull.page = STRIPE_PAGES - 1;
     solo_message(p->solo, &pull, 0);
     assert_int_equal(solo_counters(p->solo)->refused, refused + 1);
     pull.page = STRIPE_PAGES - 2;
@@ -249,67 +267,18 @@ static void test_wish_for_pages_of_two_homes_is_refused(void **state)
     assert_int_equal(solo_counters(p->solo)->refused, refused + 1);
 }
 
-/* While the keeper has not decided yet, nobody here begins to write, and one proposal is enough. */
-static void test_seal_under_way_keeps_writers_out(void **state)
-{
-    struct solo_page *p = *state;
-    struct record record = solo_region(8, 4, 0);
-    struct call open = {
-        .kind = CALL_OPEN, .object = RECORD_REGION, .oflag = CALL_OFLAG_WRITE, .name = "/r8"};
-    struct call map = {
-        .kind = CALL_MAP, .size_bytes = SOLO_PAGE_BYTES, .rights = RIGHTS_READ | RIGHTS_WRITE};
-    struct call seal = {.kind = CALL_SEAL};
-    struct call lock = {.kind = CALL_SYNC, .op = SYNC_LOCK, .timeout_ms = -1};
-    struct message sealed = {.kind = MESSAGE_SEALED, .from = 0, .to = 1, .region = record.id};
-    uint64_t first, second;
-
-    record.writers = nodeset_of(1);
-    solo_record(p->solo, &record);
-    seal.handle = solo_reply(p->solo, solo_call(p->solo, 3, &open))->handle;
-    map.handle = seal.handle;
-    lock.handle = seal.handle;
-    solo_forget(p->solo);
-    first = solo_call(p->solo, 3, &seal);
-    assert_true(solo_proposed(p->solo, 0)->record.sealed);
-    assert_int_equal(solo_do(p->solo, 3, &map), DSM_EBUSY);
-    second = solo_call(p->solo, 3, &seal);
-    assert_null(solo_proposed(p->solo, 1));
-    solo_agree(p->solo);
-    assert_int_equal(solo_do(p->solo, 3, &map), DSM_ESEALED);
-    assert_int_equal(solo_do(p->solo, 3, &lock), DSM_ESEALED);
-    lock.op = SYNC_UNLOCK; /* of a mutex that was taken before: there is none */
-    assert_int_equal(solo_do(p->solo, 3, &lock), DSM_EPERM);
-    for (uint32_t i = 0; i < 2; i++) {
-        const struct message *said = solo_sent(p->solo, MESSAGE_SEAL, i);
-
-        assert_non_null(said);
-        sealed.request = said->request;
-        sealed.epoch = said->epoch;
-        sealed.region.generation++;
-        solo_message(p->solo, &sealed, 0);
-        sealed.region.generation--;
-        assert_int_equal(solo_error(p->solo, i == 0 ? first : second), 1);
-        solo_message(p->solo, &sealed, 0);
-        assert_int_equal(solo_error(p->solo, i == 0 ? first : second), 0);
-    }
-}
-
 /* --- a search, the home being dead --- */
 
 /* Node 2 asks for two pages of this node, whose turn it is to search. */
-static struct message ask_two(struct solo_page *p)
+static void ask_two(struct solo_page *p)
 {
-    struct message pull = {.kind = MESSAGE_PULL, .from = 2, .to = 1, .requester = 2, .count = 2};
+    struct message pull;
 
     touch(p, 599);
     solo_member(p->solo, 0, 1, false, 2);
     solo_forget(p->solo);
-    pull.epoch = node_epoch(p->solo->node);
-    pull.region = p->region;
-    pull.page = PAGE;
-    pull.request = NODES_MAX + 1;
+    pull = wish(p, PAGE, 2);
     solo_message(p->solo, &pull, 0);
-    return pull;
 }
 
 static void test_search_that_is_not_answered_is_repeated(void **state)
@@ -402,40 +371,6 @@ static void test_seal_is_not_undone_by_a_record(void **state)
     assert_true(node_record(p->solo->node, p->region)->sealed);
 }
 
-static void test_sealed_region_without_bytes_is_not_opened_for_writing(void **state)
-{
-    struct solo_page *p = *state;
-    struct record record = solo_region(8, 0, 0);
-    struct call open = {.kind = CALL_OPEN,
-                        .object = RECORD_REGION,
-                        .oflag = CALL_OFLAG_WRITE | CALL_OFLAG_TRUNCATE,
-                        .name = "/r8"};
-
-    record.sealed = true;
-    record.writers = NODESET_EMPTY;
-    solo_record(p->solo, &record);
-    assert_int_equal(solo_do(p->solo, 3, &open), DSM_ESEALED);
-}
-
-static void test_seal_of_a_region_that_goes_meanwhile_is_stale(void **state)
-{
-    struct solo_page *p = *state;
-    struct record record = solo_region(8, 4, 0);
-    struct call seal = {.kind = CALL_SEAL};
-    uint64_t number;
-
-    solo_record(p->solo, &record);
-    (void)solo_map(p->solo, 3, &record, &seal.handle);
-    p->solo->keeps_news = true;
-    number = solo_call(p->solo, 3, &seal);
-    assert_int_equal(solo_error(p->solo, number), 1);
-    record.deleted = record.unlinked = true;
-    record.readers = record.writers = NODESET_EMPTY;
-    solo_record(p->solo, &record);
-    solo_tell(p->solo, 0);
-    assert_int_equal(solo_error(p->solo, number), DSM_ESTALE);
-}
-
 #define TEST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 /* It came when the group's first pages were here; the request that brings the last goes further. */
@@ -474,16 +409,14 @@ int main(void)
         TEST(test_seat_below_who_has_died_or_oneself_is_given_back),
         TEST(test_refused_wish_is_uttered_anew),
         TEST(test_more_wishes_than_honest_nodes_have_are_dropped),
+        TEST(test_wish_that_is_repeated_may_begin_earlier),
         TEST(test_wish_outside_the_region_or_for_nothing_is_refused),
         TEST(test_wish_for_pages_of_two_homes_is_refused),
-        TEST(test_seal_under_way_keeps_writers_out),
         TEST(test_search_that_is_not_answered_is_repeated),
         TEST(test_search_goes_on_after_an_answer_about_no_page),
         TEST(test_what_a_search_finds_may_come_in_parts),
         TEST(test_answers_to_ordinary_requests_change_nothing),
         TEST(test_seal_is_not_undone_by_a_record),
-        TEST(test_sealed_region_without_bytes_is_not_opened_for_writing),
-        TEST(test_seal_of_a_region_that_goes_meanwhile_is_stale),
         cmocka_unit_test_setup_teardown(test_thread_gets_its_group_when_the_last_page_of_it_is_in,
                                         set_up_groups, tear_down),
     };
