@@ -113,7 +113,7 @@ static void write_verdict(const json_t *result, FILE *file)
 {
     char value[32] = "", text[96];
 
-    if (!result) {
+    if (!result || !is_target(result)) {
         snprintf(text, sizeof(text), "-");
     } else {
         bool is_ratio = json_is_true(json_object_get(result, "target_is_ratio"));
@@ -150,6 +150,7 @@ static void write_targets(const json_t *report, FILE *file)
 {
     const json_t *results = json_object_get(report, "results");
     const json_t *result;
+    char target[96];
     size_t i;
 
     fputs("TARGETS\n\n", file);
@@ -161,12 +162,16 @@ static void write_targets(const json_t *report, FILE *file)
     json_array_foreach(results, i, result)
     {
         const char *op = report_string(result, "op");
+        const json_t *polling = report_find(report, op, "2cpu-poll");
+        bool has_one = is_target(result), polls = !has_one && polling && is_target(polling);
 
-        if (!is_first(results, i) || !is_target(result)) {
+        if (!is_first(results, i) || !(has_one || polls)) {
             continue;
         }
         /* Where agents poll it may be another one, which stands with the operation. */
-        fprintf(file, "%-*s %-*s", NAME_WIDTH, op, TARGET_WIDTH, report_string(result, "target"));
+        snprintf(target, sizeof(target), "%s%s",
+                 report_string(has_one ? result : polling, "target"), polls ? ", polling" : "");
+        fprintf(file, "%-*s %-*s", NAME_WIDTH, op, TARGET_WIDTH, target);
         for (int k = 0; report_places[k]; k++) {
             write_verdict(report_find(report, op, report_places[k]), file);
         }
