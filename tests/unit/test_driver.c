@@ -313,8 +313,8 @@ static void test_later_time_comes_by_the_loop(void **state)
     }
     assert_true(uv_hrtime() / 1000000 >= due_ms);
     assert_int_equal(world->node->kinds[1], EVENT_TIME);
-    assert_int_equal(world->count_begins, 2);
-    assert_int_equal(world->count_ends, 2);
+    assert_true(world->count_begins >= 2); /* a timer that is early comes again */
+    assert_int_equal(world->count_ends, world->count_begins);
 }
 
 int main(void)
