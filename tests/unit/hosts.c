@@ -398,3 +398,40 @@ void stranger_ignore(struct stranger *stranger)
 {
     uv_read_stop((uv_stream_t *)&stranger->tcp);
 }
+
+bool pair_is_up(void *context)
+{
+    struct pair *pair = context;
+    return peers_is_up(pair->a.peers, 1) && peers_is_up(pair->b.peers, 0);
+}
+
+void pair_know(struct pair *pair)
+{
+    host_know(&pair->a, 0, &pair->b, "b", 1);
+    host_know(&pair->b, 1, &pair->a, "a", 0);
+}
+
+int pair_set_up(void **state)
+{
+    struct pair *pair = calloc(1, sizeof(*pair));
+    assert_non_null(pair);
+    stage_open(&pair->stage);
+    host_open(&pair->a, &pair->stage, "ca", "a", 11);
+    host_open(&pair->b, &pair->stage, "ca", "b", 21);
+    pair_know(pair);
+    assert_true(stage_run(&pair->stage, pair_is_up, pair));
+    *state = pair;
+    return 0;
+}
+
+int pair_tear_down(void **state)
+{
+    struct pair *pair = *state;
+    host_close(&pair->a);
+    host_close(&pair->b);
+    stage_close(&pair->stage);
+    tls_context_free(pair->a.tls);
+    tls_context_free(pair->b.tls);
+    free(pair);
+    return 0;
+}

@@ -99,4 +99,18 @@ void stranger_send_wire(struct stranger *stranger, const struct wire *wire);
 void stranger_ignore(struct stranger *stranger);
 void stranger_close(struct stranger *stranger);
 
+/** Two members, a (0) and b (1). */
+struct pair {
+    struct stage stage;
+    struct host a, b;
+};
+
+/** Each is told of the other. */
+void pair_know(struct pair *pair);
+/** Are they connected? For stage_run(), a struct pair. */
+bool pair_is_up(void *context);
+/** The fixture of a test whose state is a pair that is connected. */
+int pair_set_up(void **state);
+int pair_tear_down(void **state);
+
 #endif

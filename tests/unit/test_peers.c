@@ -13,49 +13,6 @@
 #include "dsm.h"
 #include "tests/unit/hosts.h"
 
-/* Two members, a (0) and b (1), connected. */
-struct pair {
-    struct stage stage;
-    struct host a, b;
-};
-
-static bool pair_is_up(void *context)
-{
-    struct pair *pair = context;
-    return peers_is_up(pair->a.peers, 1) && peers_is_up(pair->b.peers, 0);
-}
-
-static void pair_know(struct pair *pair)
-{
-    host_know(&pair->a, 0, &pair->b, "b", 1);
-    host_know(&pair->b, 1, &pair->a, "a", 0);
-}
-
-static int set_up(void **state)
-{
-    struct pair *pair = calloc(1, sizeof(*pair));
-    assert_non_null(pair);
-    stage_open(&pair->stage);
-    host_open(&pair->a, &pair->stage, "ca", "a", 11);
-    host_open(&pair->b, &pair->stage, "ca", "b", 21);
-    pair_know(pair);
-    assert_true(stage_run(&pair->stage, pair_is_up, pair));
-    *state = pair;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct pair *pair = *state;
-    host_close(&pair->a);
-    host_close(&pair->b);
-    stage_close(&pair->stage);
-    tls_context_free(pair->a.tls);
-    tls_context_free(pair->b.tls);
-    free(pair);
-    return 0;
-}
-
 static bool has_message(void *context)
 {
     return ((struct host *)context)->messages > 0;
@@ -391,7 +348,7 @@ static void test_bad_listen_addresses_are_told(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, pair_set_up, pair_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_members_connect_and_know_each_other),
         TEST(test_payload_of_256_kib_arrives_both_ways),
