@@ -81,6 +81,12 @@ static void free_binding(struct bindings *bindings, struct binding *binding)
     pool_put(&bindings->pool, binding);
 }
 
+bool bindings_leave(const struct record *record, const struct call *call)
+{
+    return call->value >= record->size_bytes || call->offset > record->size_bytes ||
+           call->size_bytes > record->size_bytes - call->offset;
+}
+
 static int32_t check(const struct handle *handle, const struct call *call)
 {
     const struct record *record = &handle->region->record;
@@ -88,8 +94,7 @@ static int32_t check(const struct handle *handle, const struct call *call)
     if (record->kind != RECORD_REGION || call->size_bytes > DSM_BIND_BYTES_MAX) {
         return DSM_EINVAL;
     }
-    if (call->value >= record->size_bytes || call->offset > record->size_bytes ||
-        call->size_bytes > record->size_bytes - call->offset) {
+    if (bindings_leave(record, call)) {
         return DSM_ERANGE;
     }
     if ((handle->rights & RIGHTS_WRITE) == 0) {

@@ -38,6 +38,8 @@ struct bindings {
 };
 
 void bindings_init(struct bindings *bindings, struct pages *pages, struct calls *calls);
+/** Does CALL_BIND name a mutex or a range outside the region, by the size that is known here? */
+bool bindings_leave(const struct record *record, const struct call *call);
 /** CALL_BIND on a handle that has been found; the call is answered. */
 void bindings_on_call(struct bindings *bindings, const struct client *client, uint64_t number,
                       struct handle *handle, const struct call *call);

@@ -174,8 +174,7 @@ static bool needs_news(const struct region *region, const struct call *call)
         return call->offset > size_bytes || call->size_bytes > size_bytes - call->offset;
     }
     if (call->kind == CALL_BIND) {
-        return call->value >= size_bytes || call->offset > size_bytes ||
-               call->size_bytes > size_bytes - call->offset;
+        return bindings_leave(&region->record, call);
     }
     return call->kind == CALL_SYNC &&
            (call->offset >= size_bytes || size_bytes - call->offset < sync_bytes(call));
